@@ -16,7 +16,7 @@ LONGEST = 300
 
 # Bottom first. A part may import from itself and from every layer below its own.
 LAYERS = (
-    ("_errors", "_suggest", "addressing", "folding", "roles", "structure"),
+    ("_errors", "_suggest", "addressing", "folding", "probe", "roles", "structure"),
     ("deltas",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
     ("workbench",),
@@ -58,7 +58,8 @@ def allowed(part: str) -> set[str]:
     """The parts that a part may import from."""
     if part in ANYTHING:
         return {"", *KNOWN}
-    at = next(i for i, layer in enumerate(LAYERS) if part in layer)
+    at = next((i for i, layer in enumerate(LAYERS) if part in layer), None)
+    assert at is not None, f"deltanb/{part} needs a place in LAYERS"
     peers = set(LAYERS[0]) if at == 0 else SIDEWAYS.get(part, set())
     return {part, *peers, *(name for layer in LAYERS[:at] for name in layer)}
 
