@@ -17,7 +17,7 @@ LONGEST = 300
 # Bottom first. A part may import from itself and from every layer below its own.
 LAYERS = (
     ("_errors", "_suggest", "addressing", "folding", "probe", "roles", "structure"),
-    ("deltas",),
+    ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
     ("workbench",),
     ("magics", "widgets"),
@@ -28,7 +28,7 @@ SIDEWAYS = {"reports": {"graph"}, "training": {"reports", "datasets"}}
 ANYTHING = {"__init__", "demo", "visualization"}
 KNOWN = {name for layer in LAYERS for name in layer} | ANYTHING
 # One file may reach upward, inside its functions: a delta's own methods that save and report.
-UPWARD = {"deltas/_upward.py": {"checkpoints", "reports"}}
+UPWARD = {"engine/_upward.py": {"checkpoints", "reports"}}
 
 HEAVY = """
 import sys
@@ -114,11 +114,11 @@ def test_every_part_has_its_place_in_the_layers() -> None:
 @pytest.mark.parametrize(
     ("where", "code", "target"),
     [
-        ("deltas/lora.py", "from deltanb.reports import Table", "reports"),
-        ("deltas/lora.py", "from ..reports import Table", "reports"),
-        ("deltas/lora.py", "def f():\n    from deltanb import workbench", "workbench"),
-        ("deltas/lora.py", "import importlib\nimportlib.import_module('deltanb.magics')", "magics"),
-        ("addressing/_match.py", "import deltanb.deltas.lora", "deltas"),
+        ("engine/lora.py", "from deltanb.reports import Table", "reports"),
+        ("engine/lora.py", "from ..reports import Table", "reports"),
+        ("engine/lora.py", "def f():\n    from deltanb import workbench", "workbench"),
+        ("engine/lora.py", "import importlib\nimportlib.import_module('deltanb.magics')", "magics"),
+        ("addressing/_match.py", "import deltanb.engine.lora", "engine"),
         ("graph.py", "from .reports import Table", "reports"),
         ("reports/tree.py", "from deltanb import AdapterModel", ""),
     ],

@@ -1,0 +1,76 @@
+"""deltanb: delta tuning (parameter-efficient fine-tuning) in a notebook, with its own engine.
+
+``%load_ext deltanb`` gives the ``%delta`` magic; everything it does can be imported from here too. Nothing heavy is
+imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "deltanb._errors": ["DeltaError"],
+    "deltanb.addressing": ["MatchResult"],
+    "deltanb.backbones": ["Backbone", "load_backbone"],
+    "deltanb.checkpoints": ["load", "save"],
+    "deltanb.engine": [
+        "AdapterConfig",
+        "AdapterModel",
+        "AutoDeltaConfig",
+        "AutoDeltaModel",
+        "BaseDeltaConfig",
+        "BitFitConfig",
+        "BitFitModel",
+        "DeltaModel",
+        "LoraConfig",
+        "LoraModel",
+        "deltas",
+        "match",
+    ],
+    "deltanb.structure": ["ModuleTree", "snapshot"],
+    "deltanb.training": ["evaluate", "predict", "train"],
+    "deltanb.visualization": ["Visualization"],
+    "deltanb.workbench": ["Workbench"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(["__version__", "load_ipython_extension", "unload_ipython_extension", *_HOME_OF])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    msg = f"module 'deltanb' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """What ``%load_ext deltanb`` calls: registers ``%delta`` and its completion.
+
+    Args:
+        shell: the running IPython.
+    """
+    from deltanb.magics import register
+
+    register(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What ``%unload_ext deltanb`` calls: removes everything again.
+
+    Args:
+        shell: the running IPython.
+    """
+    from deltanb.magics import unregister
+
+    unregister(shell)

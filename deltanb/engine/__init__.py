@@ -1,0 +1,36 @@
+"""The engine: delta types, and what all of them share. Knows torch and transformers, knows no notebook."""
+
+from deltanb.engine._base import CommonOptions, DeltaModel
+from deltanb.engine._config import BaseDeltaConfig
+from deltanb.engine._freezing import apply_declarations, declare, unfreeze
+from deltanb.engine._hosts import match
+from deltanb.engine._registry import deltas
+from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
+from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
+from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
+from deltanb.engine.lora import LoraConfig, LoraEmbeddingLayer, LoraLayer, LoraModel
+
+__all__ = [
+    "DELTA_TYPES",
+    "AdapterConfig",
+    "AdapterLayer",
+    "AdapterModel",
+    "AutoDeltaConfig",
+    "AutoDeltaModel",
+    "BaseDeltaConfig",
+    "BiasLayer",
+    "BitFitConfig",
+    "BitFitModel",
+    "CommonOptions",
+    "DeltaModel",
+    "LoraConfig",
+    "LoraEmbeddingLayer",
+    "LoraLayer",
+    "LoraModel",
+    "apply_declarations",
+    "declare",
+    "delta_class",
+    "deltas",
+    "match",
+    "unfreeze",
+]

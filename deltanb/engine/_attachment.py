@@ -1,0 +1,92 @@
+"""Attach and detach: exact inverses, in any order, any number of times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deltanb._errors import DeltaError
+from deltanb.engine._freezing import apply_declarations, remember_baseline
+from deltanb.engine._insertion import reset_compiler
+from deltanb.engine._ownership import check_free, parameter_of, swap
+from deltanb.engine._registry import registry_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from deltanb.engine._base import DeltaModel
+
+__all__ = ["attach", "detach"]
+
+
+def attach(delta: DeltaModel) -> None:
+    """Put a delta's modules, parameters and values into its backbone.
+
+    Raises:
+        DeltaError: its name, or a tensor that it owns, belongs to another attached delta; nothing has changed then.
+    """
+    backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
+    if delta.name in registry.attached:
+        msg = f"Another delta called {delta.name!r} is attached."
+        raise DeltaError(msg, expected="One delta of a name at a time.", try_=f"deltanb.deltas(model)[{delta.name!r}].detach()")
+    check_free(delta, [*delta.owned, *delta.created], registry.attached)
+    for host, child in delta.modules.items():
+        module = backbone.get_submodule(host)
+        module.add_module(delta.name, _moved(child, module, backbone))
+    for name, parameter in delta.created.items():
+        _place(backbone, name, parameter)
+    swap(backbone, delta.owned)
+    if delta.waiting:
+        remember_baseline(backbone)
+        registry.declarations += delta.waiting
+        delta.waiting = []
+    registry.attached[delta.name] = delta
+    delta.attached = True
+    _hook_in_order(delta)
+    apply_declarations(backbone)
+    reset_compiler()
+
+
+def detach(delta: DeltaModel) -> None:
+    """Take a delta out of its backbone; it keeps its values and its declarations."""
+    backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
+    for handle in delta.handles.values():
+        handle.remove()
+    delta.handles = {}
+    for host in delta.modules:
+        delattr(backbone.get_submodule(host), delta.name)
+    swap(backbone, delta.owned)
+    for name in delta.created:
+        _place(backbone, name, None)
+    del registry.attached[delta.name]
+    delta.attached = False
+    delta.waiting = [entry for entry in registry.declarations if entry.delta == delta.name]
+    registry.declarations = [entry for entry in registry.declarations if entry.delta != delta.name]
+    for name, owned in delta.owned.items():
+        if owned.core:
+            parameter_of(backbone, name).requires_grad_(owned.trainable)
+    apply_declarations(backbone)
+    reset_compiler()
+
+
+def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    """Set a parameter that a delta created in a host, or take it out."""
+    module, _, key = name.rpartition(".")
+    backbone.get_submodule(module)._parameters[key] = parameter
+
+
+def _hook_in_order(delta: DeltaModel) -> None:
+    """Hook in, older deltas of a host first whatever the order of attachment: outputs are then the same again."""
+    backbone = delta.backbone_model
+    attached = sorted(registry_of(backbone).attached.values(), key=lambda other: other.serial)
+    for host in delta.modules:
+        module = backbone.get_submodule(host)
+        for other in (other for other in attached if host in other.modules):
+            if host in other.handles:
+                other.handles[host].remove()
+            other.handles[host] = module.register_forward_hook(other.make_hook(), with_kwargs=True)
+
+
+def _moved(child: nn.Module, host: nn.Module, backbone: nn.Module) -> nn.Module:
+    """The child on its host's device, in case the backbone moved while the delta was detached."""
+    place = next((p.device for module in (host, backbone) for p in module.parameters()), None)
+    return child if place is None or all(p.device == place for p in child.parameters()) else child.to(place)

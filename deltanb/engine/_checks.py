@@ -1,0 +1,48 @@
+"""What is refused before anything is built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.engine._registry import unwrapped
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from deltanb.engine._hosts import Host
+
+__all__ = ["check_call", "check_container", "checked_backbone"]
+
+
+def check_call(caller: str, interactive_modify: object, backend: object) -> None:
+    """Refuse what old scripts may ask for and cannot be had."""
+    if interactive_modify:
+        msg = "interactive_modify opens a picture to click in, and there is none to open here."
+        raise DeltaError(msg, expected="Modules by name.", try_=f"{caller}(backbone_model=model, modified_modules=['output.dense'])")
+    if backend != "hf":
+        msg = f"backend={backend!r} is not supported."
+        raise DeltaError(msg, expected="backend='hf': a transformers or torch model.", try_="leave backend out")
+
+
+def checked_backbone(model: Any) -> nn.Module:
+    """The module behind what was given as a backbone: a module, a compiled one, or an object that has one as ``.model``."""
+    from torch import nn
+
+    model = getattr(model, "model", model) if not isinstance(model, nn.Module) else model
+    if isinstance(model, nn.Module):
+        return unwrapped(model)
+    msg = f"backbone_model must be a torch module, not {type(model).__name__}."
+    raise DeltaError(msg, expected="A transformers model, say.", try_="deltanb.load_backbone('minilm').model")
+
+
+def check_container(host: Host) -> None:
+    """Refuse torch's containers: a child would become one of their steps, or never be called."""
+    from torch import nn
+
+    kinds = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    plain = (nn.Sequential.forward, nn.Module.forward)
+    if isinstance(host.module, kinds) and type(host.module).forward in plain:
+        last = list(host.module._modules)[-1:]
+        msg = f"{host.name} is a {type(host.module).__name__}: a container cannot carry a delta."
+        raise DeltaError(msg, expected="A module inside it.", try_=f"%delta match {host.name}.{last[0]}" if last else "%delta graph")

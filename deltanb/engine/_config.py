@@ -1,0 +1,175 @@
+"""Settings of a delta: one dataclass a type, each option with its help, its limits and its check.
+
+The same fields feed Python, the ``%delta`` line, completion, help and ``config.json``, so they are written down once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from deltanb._errors import DeltaError
+from deltanb._suggest import close
+
+__all__ = ["BaseDeltaConfig", "option"]
+
+
+def option(default: Any, text: str, *, minimum: float | None = None, below: float | None = None, choices: Any = (), alias: str = "") -> Any:
+    """A dataclass field with its help and limits.
+
+    Args:
+        default: the default value.
+        text: one line of help.
+        minimum: the smallest value allowed.
+        below: the value must be smaller than this.
+        choices: the values allowed, or a function that lists them.
+        alias: a shorter name for the ``%delta`` line.
+
+    Example:
+        >>> option(8, "rank", minimum=1).metadata["help"]
+        'rank'
+    """
+    metadata = {"help": text, "minimum": minimum, "below": below, "choices": choices, "alias": alias}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(kw_only=True)
+class BaseDeltaConfig:
+    """Settings that every delta has.
+
+    Attributes:
+        modified_modules: patterns of the hosts (`deltanb.addressing`); None for the type's default.
+        exclude_modules: patterns to leave out.
+        unfrozen_modules: what ``freeze_module`` leaves trainable when it is not told.
+        common_structure: kept for old scripts and checkpoints; a pattern says by its ``@`` that it names roles.
+    """
+
+    delta_type: ClassVar[str] = ""
+    modified_modules: list[str] | None = None
+    exclude_modules: list[str] | None = None
+    unfrozen_modules: list[str] = dataclasses.field(default_factory=lambda: ["deltas"])
+    common_structure: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.modified_modules = _as_list(self.modified_modules)
+        self.exclude_modules = _as_list(self.exclude_modules)
+        self.unfrozen_modules = _as_list(self.unfrozen_modules) or []
+        for key in self.option_names():
+            setattr(self, key, self.checked(key, getattr(self, key)))
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """The options of this type alone, in order.
+
+        Example:
+            >>> from deltanb.engine import LoraConfig
+            >>> LoraConfig.option_names()
+            ['lora_r', 'lora_alpha', 'lora_dropout']
+        """
+        common = {entry.name for entry in dataclasses.fields(BaseDeltaConfig)}
+        return [entry.name for entry in dataclasses.fields(cls) if entry.name not in common]
+
+    @classmethod
+    def field(cls, key: str) -> dataclasses.Field[Any]:
+        """The field of an option, by its name or its alias.
+
+        Raises:
+            DeltaError: there is no such option; names the near ones and all.
+        """
+        for entry in dataclasses.fields(cls):
+            if key in (entry.name, entry.metadata.get("alias")):
+                return entry
+        names = cls.option_names()
+        msg = f"{cls.delta_type} has no option {key!r}."
+        raise DeltaError(msg, expected=f"One of: {', '.join(names)}.", nearest=close(key, names), try_=f"%delta help attach {cls.delta_type}")
+
+    @classmethod
+    def checked(cls, key: str, value: Any) -> Any:
+        """``value`` as the option ``key`` wants it; text (from a ``%delta`` line) is read as the option's kind.
+
+        Raises:
+            DeltaError: it is of the wrong kind or outside the limits.
+
+        Example:
+            >>> from deltanb.engine import LoraConfig
+            >>> LoraConfig.checked("lora_r", "4")
+            4
+        """
+        entry = cls.field(key)
+        kind = typing.get_type_hints(cls)[entry.name]
+        good = _convert(value, kind)
+        if good is None or not _inside(good, entry.metadata):
+            wanted = _describe(kind, entry.metadata)
+            choices = _choices(entry.metadata)
+            msg = f"{entry.name} must be {wanted}, not {value!r}."
+            raise DeltaError(msg, nearest=close(str(value), choices) if choices else (), try_=f"%delta help attach {cls.delta_type}")
+        return good
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings and the type, as plain data, sorted.
+
+        Example:
+            >>> from deltanb.engine import AdapterConfig
+            >>> AdapterConfig(modified_modules="fc2").to_dict()["modified_modules"]
+            ['fc2']
+        """
+        return dict(sorted({"delta_type": self.delta_type, **dataclasses.asdict(self)}.items()))
+
+    def options(self) -> dict[str, Any]:
+        """The options of this type alone."""
+        return {key: getattr(self, key) for key in self.option_names()}
+
+    def changed_options(self) -> dict[str, Any]:
+        """The options that differ from their defaults: what a person would have to type."""
+        return {key: value for key, value in self.options().items() if value != self.field(key).default}
+
+
+def _as_list(value: Any) -> list[str] | None:
+    return None if value is None else [value] if isinstance(value, str) else list(value)
+
+
+def _choices(metadata: Any) -> list[str]:
+    choices = metadata.get("choices", ())
+    return list(choices() if callable(choices) else choices)
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """The value as ``kind``, or None if it is none."""
+    if isinstance(value, str) and kind is not str:
+        value = _read(value)
+    if kind is bool:
+        return value if isinstance(value, bool) else None
+    if kind is str:
+        return value if isinstance(value, str) and value else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124 - NaN
+        return None
+    if kind is int:
+        return int(value) if float(value).is_integer() else None
+    return float(value)
+
+
+def _read(text: str) -> Any:
+    words = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return float(text) if any(char in text for char in ".eE") else int(text)
+    except ValueError:
+        return None
+
+
+def _inside(value: Any, metadata: Any) -> bool:
+    low, high, choices = metadata.get("minimum"), metadata.get("below"), _choices(metadata)
+    return (low is None or value >= low) and (high is None or value < high) and (not choices or value in choices)
+
+
+def _describe(kind: Any, metadata: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]
+    if metadata.get("minimum") is not None:
+        words += f" from {metadata['minimum']:g}"
+    if metadata.get("below") is not None:
+        words += f" below {metadata['below']:g}"
+    choices = _choices(metadata)
+    return f"one of {', '.join(choices)}" if choices else words

@@ -1,0 +1,193 @@
+"""Freezing: which parameters train, and which of them ``state_dict()`` shows.
+
+A declaration says the final state of everything in its scope. Declarations stay with their delta: while it is detached
+they are not in force. What is in force is worked out anew each time something changes, from the flags that the backbone
+had before the first declaration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltanb.addressing import as_patterns, match_names, pattern_hits
+from deltanb.engine._ownership import check_free, parameter_of, take
+from deltanb.engine._registry import Registry, registry_of
+from deltanb.engine._state_filter import sync_filters
+from deltanb.roles import family_of, role_names
+from deltanb.structure import backbone_modules, module_names, parameter_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
+
+    from deltanb.engine._base import DeltaModel
+
+__all__ = ["Declaration", "apply_declarations", "declare", "dump", "named_tensors", "remember_baseline", "unfreeze"]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What one ``freeze_module`` said.
+
+    Attributes:
+        delta: the delta it was called on; None for the backbone alone.
+        scope: name of the module it is about, "" for the whole backbone.
+        exclude: as given: patterns, ``deltas``, names of deltas.
+        trainable: the backbone's parameters that these patterns hit.
+        known: the deltas that were attached then; one that comes later trains whatever this says.
+        filtered: whether ``state_dict()`` of the scope shows trainable tensors only.
+    """
+
+    delta: str | None
+    scope: str
+    exclude: tuple[str, ...]
+    trainable: frozenset[str]
+    known: frozenset[str]
+    filtered: bool
+
+    def lets_train(self, delta: str) -> bool:
+        """Whether the modules of a delta train."""
+        return delta not in self.known or delta in self.exclude or "deltas" in self.exclude
+
+
+def named_tensors(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The backbone's parameters by full name, a tied tensor once, those of deltas left out."""
+    seen: set[int] = set()
+    for name, module in backbone_modules(model):
+        for key, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield (f"{name}.{key}" if name else key), parameter
+
+
+def declare(
+    backbone: nn.Module, delta: DeltaModel | None, exclude: Sequence[str], *, scope: str = "", filtered: bool = True
+) -> Declaration:
+    """Freeze everything in scope but what ``exclude`` names. Replaces the delta's last declaration.
+
+    Args:
+        backbone: the model.
+        delta: which takes into its ownership what becomes trainable; None: nobody does.
+        exclude: patterns of the backbone's modules or parameters, ``deltas``, or names of attached deltas.
+        scope: name of a sub-module to freeze alone.
+        filtered: whether ``state_dict()`` is to show trainable tensors only.
+
+    Raises:
+        DeltaError: a pattern hits nothing, or a tensor belongs to another delta.
+    """
+    registry = registry_of(backbone)
+    words = as_patterns(exclude, "exclude pattern") if exclude else []
+    patterns = [word for word in words if word != "deltas" and word not in registry.attached]
+    trainable = _resolve(backbone, patterns, scope)
+    owner = delta.name if delta else None
+    if delta:
+        check_free(delta, trainable, registry.attached)
+        _update_ownership(backbone, delta, trainable - set(delta.created))
+    remember_baseline(backbone)
+    entry = Declaration(owner, scope, tuple(words), frozenset(trainable), frozenset(registry.attached), filtered)
+    kept = [old for old in registry.declarations if old.delta != owner or (scope and old.scope != scope)]
+    registry.declarations = [*kept, entry]
+    apply_declarations(backbone)
+    return entry
+
+
+def remember_baseline(backbone: nn.Module) -> None:
+    """Note every ``requires_grad`` of the backbone as it was without any delta, unless that is noted already."""
+    registry = registry_of(backbone)
+    if registry.baseline is None:
+        core = {name: owned.trainable for delta in registry.attached.values() for name, owned in delta.owned.items() if owned.core}
+        created = {name for delta in registry.attached.values() for name in delta.created}
+        registry.baseline = {name: core.get(name, p.requires_grad) for name, p in named_tensors(backbone) if name not in created}
+
+
+def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[str]:
+    """Full names (the first, of a tied tensor) of the backbone's parameters that the patterns hit."""
+    if not patterns:
+        return set()
+    modules, parameters = module_names(backbone), parameter_names(backbone)
+    family = family_of(backbone)
+    roles = role_names(modules, family) if family else None
+    hit: set[str] = set()
+    for pattern in patterns:
+        direct = [] if "@" in pattern else pattern_hits(pattern, parameters)
+        below = () if direct and not pattern_hits(pattern, modules, roles) else match_names(modules, pattern, roles=roles).names
+        hit.update(direct)
+        hit.update(name for name in parameters if any(name.startswith(f"{module}.") for module in below))
+    first = {id(parameter): name for name, parameter in named_tensors(backbone)}
+    names = {first[id(parameter_of(backbone, name))] for name in hit}
+    return {name for name in names if not scope or name.startswith(f"{scope}.")}
+
+
+def _update_ownership(backbone: nn.Module, delta: DeltaModel, trainable: set[str]) -> None:
+    """Take what is new; let go of what is no longer declared and was never changed."""
+    import torch
+
+    for name in trainable - delta.owned.keys():
+        delta.owned[name] = take(backbone, name, core=False)
+    for name in [name for name, entry in delta.owned.items() if not entry.core and name not in trainable]:
+        parameter = parameter_of(backbone, name)
+        if parameter.is_meta or torch.equal(parameter, delta.owned[name].aside):
+            del delta.owned[name]
+
+
+def apply_declarations(backbone: nn.Module) -> None:
+    """Set ``requires_grad`` everywhere to what the declarations in force say, and the state-dict filters with it."""
+    registry = registry_of(backbone)
+    active = registry.declarations
+    if registry.baseline is not None:
+        _apply_to_backbone(backbone, registry, active)
+    for delta in registry.attached.values():
+        _apply_to_delta(backbone, delta, active)
+    if not registry.declarations:
+        registry.baseline = None
+    sync_filters(backbone, {entry.scope for entry in active if entry.filtered})
+
+
+def _apply_to_backbone(backbone: nn.Module, registry: Registry, active: Sequence[Declaration]) -> None:
+    for name, parameter in named_tensors(backbone):
+        flag = (registry.baseline or {}).get(name, parameter.requires_grad)
+        for entry in active:
+            if _in_scope(name, entry):
+                flag = name in entry.trainable
+        if parameter.is_floating_point() and parameter.requires_grad != flag:
+            parameter.requires_grad_(flag)
+
+
+def _apply_to_delta(backbone: nn.Module, delta: DeltaModel, active: Sequence[Declaration]) -> None:
+    """The tensors that a delta's type works on follow the delta, not the backbone."""
+    core = {name: parameter_of(backbone, name) for name in delta.core_names()}
+    for name, parameter in [*core.items(), *delta.module_parameters().items()]:
+        flag = True
+        for entry in active:
+            if _in_scope(name, entry):
+                flag = entry.lets_train(delta.name) or name in entry.trainable
+        parameter.requires_grad_(flag)
+
+
+def _in_scope(name: str, entry: Declaration) -> bool:
+    return not entry.scope or name.startswith(f"{entry.scope}.")
+
+
+def unfreeze(backbone: nn.Module) -> None:
+    """Drop every declaration: ``requires_grad`` is as before the first, ``state_dict()`` shows all.
+
+    Example:
+        >>> from torch import nn
+        >>> from deltanb import LoraModel
+        >>> from deltanb.engine import unfreeze
+        >>> model = nn.Sequential(nn.Linear(4, 4))
+        >>> delta = LoraModel(model, modified_modules=["0"])
+        >>> delta.freeze_module()
+        >>> unfreeze(model)
+        >>> model[0].weight.requires_grad
+        True
+    """
+    registry_of(backbone).declarations = []
+    apply_declarations(backbone)
+
+
+def dump(declarations: Sequence[Declaration]) -> list[dict[str, Any]]:
+    """Declarations as plain data for a checkpoint."""
+    return [{"exclude": list(entry.exclude), "scope": entry.scope, "set_state_dict": entry.filtered} for entry in declarations]

@@ -1,0 +1,160 @@
+"""Hosts: from patterns to modules that a delta can sit on, with their sizes, dtype and device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.addressing import MatchResult, match_names
+from deltanb.probe import probe
+from deltanb.roles import family_of, role_names
+from deltanb.structure import backbone_modules, module_names, parameter_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import nn
+
+    from deltanb.probe import Trace
+
+__all__ = ["Host", "Hosts", "is_conv1d", "match"]
+
+
+def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequence[str] | None = None) -> MatchResult:
+    """Which modules of a model some patterns hit.
+
+    Args:
+        model: any module; what belongs to a delta is never matched.
+        patterns: see `deltanb.addressing`.
+        exclude: the same grammar.
+
+    Raises:
+        DeltaError: a pattern hits nothing or is malformed.
+
+    Example:
+        >>> from torch import nn
+        >>> match(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "[r]\\\\d").names
+        ['0', '1']
+    """
+    from deltanb.engine._registry import unwrapped
+
+    model = unwrapped(model)
+    names = module_names(model)
+    family = family_of(model)
+    asked = [patterns] if isinstance(patterns, str) else patterns
+    words = [*asked, *([exclude] if isinstance(exclude, str) else exclude or ())]
+    wants_roles = any(isinstance(word, str) and "@" in word for word in words)
+    roles = role_names(names, family) if family and wants_roles else None
+    return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model))
+
+
+def is_conv1d(module: nn.Module) -> bool:
+    """Whether a module is GPT-2's Conv1D: a linear layer whose weight is [in, out]."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One module that a delta is to sit on.
+
+    Attributes:
+        name: its dotted name.
+        module: the module.
+        hosts: the others, and the backbone.
+    """
+
+    name: str
+    module: nn.Module
+    hosts: Hosts
+
+    @property
+    def tensor(self) -> torch.Tensor | None:
+        """A floating-point parameter of the host or its surroundings: tells dtype and device."""
+        around = [self.module, self.hosts.backbone]
+        return next((p for module in around for p in module.parameters() if p.is_floating_point()), None)
+
+    def placed(self, child: nn.Module) -> nn.Module:
+        """``child`` on the host's device, in its dtype, or float32 where the host is half precision or quantised."""
+        import torch
+
+        tensor = self.tensor
+        if tensor is None:
+            return child
+        wide = tensor.dtype if tensor.dtype in (torch.float32, torch.float64) else torch.float32
+        return child.to(device=tensor.device, dtype=wide)
+
+    @cached_property
+    def output_size(self) -> int:
+        """The size of the last dimension of what the host gives: from its type, else from a trial pass.
+
+        Raises:
+            DeltaError: neither tells; says why.
+        """
+        size = _size_by_type(self.module)
+        return self._size_by_trial() if size is None else size
+
+    def _size_by_trial(self) -> int:
+        trace = self.hosts.trace
+        call = trace.calls.get(self.name)
+        if call and call.shape:
+            return call.shape[-1]
+        kind = type(self.module).__name__
+        why = f"the trial pass ended early: {trace.failure}" if trace.failure else "a pass through the model never calls it"
+        msg = f"{self.name} ({kind}) gives no output to change: {why}."
+        below = [name for name, module in self.module.named_modules() if name and _size_by_type(module)]
+        msg_try = f"%delta match {self.name.rpartition('.')[2]}.{below[0]}" if below else "%delta graph"
+        raise DeltaError(msg, expected="A module that the model calls.", try_=msg_try)
+
+
+class Hosts:
+    """The hosts of one delta in model order.
+
+    Raises:
+        DeltaError: a pattern hits nothing, or a host cannot carry a child.
+    """
+
+    def __init__(self, backbone: nn.Module, patterns: Sequence[str], exclude: Sequence[str] | None) -> None:
+        self.backbone = backbone
+        self.result = match(backbone, patterns, exclude)
+        self.notes = list(self.result.hints)
+        self.hosts = [Host(name, backbone.get_submodule(name), self) for name in self._redirected(self.result.names)]
+
+    @cached_property
+    def trace(self) -> Trace:
+        """One trial pass, made only when a size is not known otherwise."""
+        return probe(self.backbone)
+
+    def _redirected(self, names: Sequence[str]) -> list[str]:
+        """Exchange an embedding that is never called (BART's and T5's ``shared``) for those that hold its tensor."""
+        from torch import nn
+
+        modules = {name: module for name, module in backbone_modules(self.backbone) if isinstance(module, nn.Embedding)}
+        found: list[str] = []
+        for name in names:
+            twins = [other for other, module in modules.items() if other != name and name in modules and module.weight is modules[name].weight]
+            if twins and name.rpartition(".")[2] == "shared":
+                self.notes.append(f"{name} is never called in this model; {', '.join(twins)} hold the same tensor and are taken instead")
+                found += twins
+            else:
+                found.append(name)
+        return list(dict.fromkeys(found))
+
+
+def _size_by_type(module: nn.Module) -> int | None:
+    from torch import nn
+
+    size: Any = None
+    if isinstance(module, nn.Linear):
+        size = module.out_features
+    elif isinstance(module, nn.Embedding):
+        size = module.embedding_dim
+    elif is_conv1d(module):
+        size = module.nf
+    elif isinstance(module, nn.LayerNorm):
+        size = module.normalized_shape[-1]
+    elif "Norm" in type(module).__name__ and not module._modules and getattr(getattr(module, "weight", None), "ndim", 0) == 1:
+        size = len(module.weight)  # type: ignore[arg-type]
+    return int(size) if size else None

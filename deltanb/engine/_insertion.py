@@ -1,0 +1,64 @@
+"""The ways into a host: what a delta's child module does to the host's output.
+
+A delta's modules are children of their host; the work is done by forward hooks, objects of plain classes, so that a
+model with deltas can be copied, pickled and compiled. Nothing replaces a ``forward``; no tensor outlives a call.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+__all__ = ["AddParallel", "After", "reset_compiler"]
+
+
+class After:
+    """``host(x)`` becomes ``child(host(x))``. Of a tuple or a model output the first element is changed."""
+
+    def __init__(self, child: str) -> None:
+        self.child = child
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """The hook; see ``torch.nn.Module.register_forward_hook``."""
+        return change_first(output, getattr(host, self.child))
+
+
+class AddParallel:
+    """``host(x)`` becomes ``host(x) + child(x)``."""
+
+    def __init__(self, child: str) -> None:
+        self.child = child
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """The hook; see ``torch.nn.Module.register_forward_hook``."""
+        value = args[0] if args else next(iter(kwargs.values()))
+        added = getattr(host, self.child)(value)
+        return output + added.to(output.dtype)
+
+
+def change_first(output: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply ``change`` to an output, or to its first element.
+
+    Example:
+        >>> change_first((1, "rest"), lambda x: x + 1)
+        (2, 'rest')
+    """
+    if isinstance(output, (tuple, list)):
+        return type(output)([change(output[0]), *output[1:]])
+    if isinstance(output, dict):
+        key = next(iter(output))
+        return type(output)(**{**output, key: change(output[key])})
+    return change(output)
+
+
+def reset_compiler() -> None:
+    """Make compiled models see hooks that came or went: torch keeps no guard on them."""
+    if "torch._dynamo" in sys.modules:
+        import torch
+
+        torch.compiler.reset()

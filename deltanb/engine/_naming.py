@@ -1,0 +1,58 @@
+"""Names of deltas: the name of the child module that a delta puts under each of its hosts."""
+
+from __future__ import annotations
+
+import keyword
+from typing import TYPE_CHECKING
+
+from deltanb._errors import DeltaError
+from deltanb.structure import module_names, parameter_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from torch import nn
+
+    from deltanb.engine._hosts import Host
+
+__all__ = ["check_name", "free_name"]
+
+_WORDS = ("deltas", "all", "none", "root")
+
+
+def free_name(base: str, taken: Collection[str]) -> str:
+    """``base``, or ``base_1``, ``base_2``, … if that is taken.
+
+    Example:
+        >>> free_name("adapter", []), free_name("adapter", ["adapter", "adapter_1"])
+        ('adapter', 'adapter_2')
+    """
+    at = 0
+    while (name := f"{base}_{at}" if at else base) in taken:
+        at += 1
+    return name
+
+
+def check_name(name: str, backbone: nn.Module, hosts: Sequence[Host]) -> None:
+    """Refuse a name that Python, the backbone or a host already uses.
+
+    Raises:
+        DeltaError: with the reason and a name that would do.
+    """
+    reason = _reason(name, backbone, hosts)
+    if reason:
+        other = f"{name}_delta" if isinstance(name, str) and name.isidentifier() else "reviews"
+        msg = f"A delta cannot be called {name!r}: {reason}."
+        raise DeltaError(msg, expected="An identifier that the backbone does not use.", try_=f"name={other!r}, or --name {other}")
+
+
+def _reason(name: str, backbone: nn.Module, hosts: Sequence[Host]) -> str:
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        return "it must be a Python identifier (letters, digits, _)"
+    if name in _WORDS or name.startswith("_"):
+        return "the word has a meaning of its own here"
+    for host in hosts:
+        if hasattr(host.module, name):
+            return f"{host.name} ({type(host.module).__name__}) already has an attribute of that name"
+    segments = {segment for full in [*module_names(backbone), *parameter_names(backbone)] for segment in full.split(".")}
+    return "a part of the backbone has that name, so patterns could not tell them apart" if name in segments else ""

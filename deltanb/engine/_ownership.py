@@ -1,0 +1,93 @@
+"""Backbone tensors that a delta owns: a head, a layer norm, BitFit's biases.
+
+When a delta takes a tensor it keeps the original value. Detach swaps the original back in and keeps the delta's value;
+attach swaps them again. Values are copied in place, so parameters stay the same objects for optimizers and ties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deltanb._errors import DeltaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import torch
+    from torch import nn
+
+    from deltanb.engine._base import DeltaModel
+
+__all__ = ["Owned", "check_free", "parameter_of", "swap", "take", "take_core"]
+
+
+@dataclass
+class Owned:
+    """One backbone tensor in a delta's hands.
+
+    Attributes:
+        aside: the value that is not in the backbone now: the original while attached, the delta's while detached.
+        trainable: ``requires_grad`` before the delta took it.
+        core: whether the delta's type works on it (BitFit's biases); otherwise a freeze declaration took it.
+    """
+
+    aside: torch.Tensor
+    trainable: bool
+    core: bool
+
+
+def parameter_of(backbone: nn.Module, name: str) -> nn.Parameter:
+    """The parameter of that full name.
+
+    Raises:
+        DeltaError: there is none.
+    """
+    module, _, key = name.rpartition(".")
+    try:
+        return backbone.get_submodule(module)._parameters[key]  # type: ignore[return-value]
+    except (AttributeError, KeyError):
+        msg = f"{type(backbone).__name__} has no parameter {name!r}."
+        raise DeltaError(msg, try_="%delta graph") from None
+
+
+def take(backbone: nn.Module, name: str, *, core: bool) -> Owned:
+    """Set the tensor's present value aside as the original."""
+    parameter = parameter_of(backbone, name)
+    return Owned(parameter.detach().clone(), parameter.requires_grad, core)
+
+
+def take_core(delta: DeltaModel, names: Iterable[str]) -> None:
+    """Have a delta own backbone tensors that its type works on; they train from now on."""
+    for name in names:
+        if name not in delta.owned:
+            delta.owned[name] = take(delta.backbone_model, name, core=True)
+
+
+def swap(backbone: nn.Module, owned: Mapping[str, Owned]) -> None:
+    """Exchange each tensor's value with the one set aside."""
+    import torch
+
+    with torch.no_grad():
+        for name, entry in owned.items():
+            parameter = parameter_of(backbone, name)
+            present = parameter.detach().clone()
+            parameter.copy_(entry.aside)
+            entry.aside = present
+
+
+def check_free(delta: DeltaModel, names: Iterable[str], attached: Mapping[str, DeltaModel]) -> None:
+    """Refuse tensors that another attached delta owns.
+
+    Raises:
+        DeltaError: with both names and the way out.
+    """
+    for name in names:
+        for other in attached.values():
+            if other is not delta and (name in other.owned or name in other.created):
+                msg = f"{name} belongs to the delta {other.name!r}; {delta.name!r} cannot train it too."
+                raise DeltaError(
+                    msg,
+                    expected="Two attached deltas never own one tensor.",
+                    try_=f"%delta detach {other.name}, or leave {name.rpartition('.')[0] or name} out of --exclude",
+                )

@@ -1,0 +1,124 @@
+"""BitFit: train the biases, and nothing else.
+
+    h = W x + b,   b trainable
+
+Ben Zaken et al., *BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models*, ACL 2022,
+https://arxiv.org/abs/2106.10199. Every bias in or below a matched module is taken. A bias-free Linear gets one, drawn
+from U(-1/√in, 1/√in); a matched module without any bias of its own (T5's layer norm) gets one after it, from 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import nn
+
+from deltanb._errors import DeltaError
+from deltanb.engine._base import DeltaModel
+from deltanb.engine._config import BaseDeltaConfig
+from deltanb.engine._ownership import take_core
+from deltanb.structure import DELTA_MARK, backbone_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from deltanb.engine._base import CommonOptions
+    from deltanb.engine._hosts import Host
+
+__all__ = ["BiasLayer", "BitFitConfig", "BitFitModel"]
+
+
+@dataclass(kw_only=True)
+class BitFitConfig(BaseDeltaConfig):
+    """BitFit has no options of its own.
+
+    Example:
+        >>> BitFitConfig().options()
+        {}
+    """
+
+    delta_type: ClassVar[str] = "bitfit"
+
+
+class BiasLayer(nn.Module):
+    """A bias after a module that has none.
+
+    Example:
+        >>> BiasLayer(2)(torch.ones(1, 2)).tolist()
+        [[1.0, 1.0]]
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``hidden`` [..., d] plus the bias, in the dtype of ``hidden``."""
+        return (hidden + self.bias).to(hidden.dtype)
+
+
+class BitFitModel(DeltaModel):
+    """Trainable biases in the matched modules and below.
+
+    Args:
+        backbone_model: the model to modify, in place.
+        **common: see `deltanb.engine.CommonOptions`. Default hosts: attention, feed-forward and layer norms, by role.
+
+    Raises:
+        DeltaError: a pattern hits nothing, or another attached delta owns one of the biases.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 8))
+        >>> BitFitModel(backbone_model=model, modified_modules=["0"]).core_names()
+        ['0.bias']
+    """
+
+    config_class = BitFitConfig
+    delta_type = "bitfit"
+    default_modified_modules = ("attn@", "ff@", "layer_norm@")
+
+    def __init__(self, backbone_model: nn.Module, **common: Unpack[CommonOptions]) -> None:
+        super().__init__(backbone_model, {}, **common)
+
+    def make_child(self, host: Host) -> nn.Module:
+        """A `BiasLayer` of the host's output size."""
+        return BiasLayer(host.output_size)
+
+    def _build(self, hosts: Sequence[Host]) -> None:
+        """Take the biases that are there, create those of bias-free Linears; a child only where neither is possible."""
+        taken: list[str] = []
+        for host in hosts:
+            linears = 0
+            for below, module in backbone_modules(host.module):
+                name = f"{host.name}.{below}" if below else host.name
+                if isinstance(module._parameters.get("bias"), nn.Parameter):
+                    taken.append(f"{name}.bias")
+                elif isinstance(module, nn.Linear):
+                    self.created.setdefault(f"{name}.bias", _new_bias(module))
+                else:
+                    continue
+                linears += 1
+            if not linears:
+                self._add_layer(host)
+        take_core(self, dict.fromkeys(taken))
+
+    def _add_layer(self, host: Host) -> None:
+        if host.module._modules:
+            kind = type(host.module).__name__
+            msg = f"{host.name} ({kind}) holds no bias and no Linear that could get one."
+            raise DeltaError(msg, expected="A module with a bias, a Linear, or a layer norm.", try_="%delta attach bitfit LayerNorm")
+        child = host.placed(self.make_child(host))
+        child.__dict__[DELTA_MARK] = self.name
+        self.modules[host.name] = child
+
+
+def _new_bias(linear: nn.Linear) -> nn.Parameter:
+    bound = 1 / math.sqrt(linear.in_features)
+    weight = linear.weight
+    wide = weight.dtype if weight.is_floating_point() else torch.float32
+    bias = torch.empty(linear.out_features, device=weight.device, dtype=wide)
+    return nn.Parameter(nn.init.uniform_(bias, -bound, bound))

@@ -1,0 +1,164 @@
+"""One forward pass without computing anything: which modules are called, in which order, and what shape comes out.
+
+The pass runs in torch's fake-tensor mode: no memory is taken, no weight is read, and it works on skeletons too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.structure import backbone_modules
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Call", "Trace", "call_order", "probe"]
+
+_BATCH, _LENGTH = 2, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The first time a module was called.
+
+    Attributes:
+        position: 0 for the module called first.
+        shape: of its output (of the first tensor, if the output is a tuple), or None when it gave no tensor.
+    """
+
+    position: int
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one pass showed.
+
+    Attributes:
+        calls: for each module that was called its `Call`, the root under "".
+        failure: why the pass ended early (a head that reads values, say), else "".
+    """
+
+    calls: dict[str, Call]
+    failure: str = ""
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.started: dict[str, int] = {}
+        self.shapes: dict[str, tuple[int, ...] | None] = {}
+
+    def watch(self, name: str, module: nn.Module) -> list[Any]:
+        def before(_module: nn.Module, _args: Any) -> None:
+            self.started.setdefault(name, len(self.started))
+
+        def after(_module: nn.Module, _args: Any, output: Any) -> None:
+            self.shapes.setdefault(name, _first_shape(output))
+
+        return [module.register_forward_pre_hook(before, prepend=True), module.register_forward_hook(after, prepend=True)]
+
+
+def probe(model: nn.Module) -> Trace:
+    """Run one fake forward pass.
+
+    Args:
+        model: a transformers model; its inputs are made from its config.
+
+    Returns:
+        The calls, and why they end early if they do: some heads read values, which a fake tensor has not.
+
+    Raises:
+        DeltaError: the model has no config to make inputs from.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=30)
+        >>> probe(BertModel(config)).calls["encoder.layer.0.output.dense"].shape
+        (2, 8, 8)
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    recorder, handles, failure = _Recorder(), [], ""
+    training = {id(module): module.training for module in model.modules()}
+    try:
+        for name, module in backbone_modules(model):
+            handles += recorder.watch(name, module)
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+            model.eval()
+            _call(model, mode)
+    except DeltaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - any model's forward; the reason goes into the result
+        failure = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module in model.modules():
+            module.training = training[id(module)]
+    return Trace({name: Call(position, recorder.shapes.get(name)) for name, position in recorder.started.items()}, failure)
+
+
+def call_order(model: nn.Module) -> dict[str, int]:
+    """The position at which each module is first called, for drawing a structure in the order of its flow.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=30)
+        >>> order = call_order(BertModel(config))
+        >>> order["embeddings"] < order["encoder"] < order["pooler"]
+        True
+    """
+    return {name: call.position for name, call in probe(model).calls.items()}
+
+
+def _call(model: nn.Module, mode: Any) -> None:
+    """Call the model on fake inputs; on a skeleton its parameters are exchanged for fake ones for the time of the call."""
+    import torch
+
+    inputs = {key: mode.from_tensor(value) for key, value in _inputs(model).items()}
+    meta = {name: p for name, p in [*model.named_parameters(), *model.named_buffers()] if p.device.type == "meta"}
+    if not meta:
+        model(**inputs)
+        return
+    stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="cpu") for name, p in meta.items()}
+    torch.func.functional_call(model, stand_ins, (), inputs, tie_weights=True, strict=False)
+
+
+def _inputs(model: nn.Module) -> dict[str, Any]:
+    """Inputs of the right kind and size, from the config."""
+    import torch
+
+    config = getattr(model, "config", None)
+    if config is None:
+        msg = f"{type(model).__name__} has no config, so no trial input can be made for it."
+        raise DeltaError(msg, expected="A host whose size its own type tells (Linear, Embedding, LayerNorm, Conv1D).")
+    device = next((p.device for p in model.parameters() if p.device.type != "meta"), torch.device("cpu"))
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    main = getattr(model, "main_input_name", "input_ids")
+    ids = torch.ones(_BATCH, _LENGTH, dtype=torch.long, device=device)
+    if main == "pixel_values" and not hasattr(config, "text_config"):
+        side = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
+        return {main: torch.zeros(_BATCH, config.num_channels, side, side, device=device, dtype=dtype)}
+    if main == "input_features":
+        features = torch.zeros(_BATCH, config.num_mel_bins, 2 * config.max_source_positions, device=device, dtype=dtype)
+        return {main: features, "decoder_input_ids": ids}
+    if main == "input_values":
+        return {main: torch.zeros(_BATCH, 8000, device=device, dtype=dtype)}
+    ids[:, -1] = getattr(config, "eos_token_id", None) if isinstance(getattr(config, "eos_token_id", None), int) else 1
+    if hasattr(config, "vision_config"):
+        side, channels = config.vision_config.image_size, config.vision_config.num_channels
+        return {"input_ids": ids, "pixel_values": torch.zeros(_BATCH, channels, side, side, device=device, dtype=dtype)}
+    if getattr(config, "is_encoder_decoder", False) and "Classification" not in type(model).__name__:
+        return {"input_ids": ids, "decoder_input_ids": ids}
+    return {"input_ids": ids}
+
+
+def _first_shape(output: Any) -> tuple[int, ...] | None:
+    import torch
+
+    if isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    return tuple(output.shape) if isinstance(output, torch.Tensor) else None

@@ -1,0 +1,285 @@
+"""What a model is made of: any ``nn.Module`` becomes an immutable `ModuleTree`.
+
+The counts are exact: a tied parameter counts where it is first met and nowhere else, so the rows of a table add up to
+the total; buffers are kept apart; parameters on the meta device count as they are; what the root itself owns is there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import nn
+
+__all__ = ["BufferInfo", "Counts", "ModuleNode", "ModuleTree", "ParameterInfo", "module_names", "parameter_names", "snapshot"]
+
+DELTA_MARK = "_deltanb_delta"  # on a module that belongs to a delta: the delta's name
+REGISTRY = "_deltanb_registry"  # on a backbone: the registry of its deltas
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of elements, each tensor once.
+
+    Attributes:
+        total: all parameters, the deltas' own among them.
+        trainable: those with ``requires_grad``.
+        delta: those that a delta brought along.
+        buffers: elements of buffers, which are no parameters.
+
+    Example:
+        >>> Counts(5, 3, 1, 0) + Counts(1, 1, 1, 2)
+        Counts(total=6, trainable=4, delta=2, buffers=2)
+    """
+
+    total: int = 0
+    trainable: int = 0
+    delta: int = 0
+    buffers: int = 0
+
+    @property
+    def frozen(self) -> int:
+        """Parameters that do not train."""
+        return self.total - self.trainable
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.total + other.total, self.trainable + other.trainable, self.delta + other.delta, self.buffers + other.buffers
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """One parameter as its module holds it.
+
+    Attributes:
+        name: the last segment, such as ``weight``.
+        shape: as in torch.
+        dtype: such as ``float32``.
+        trainable: its ``requires_grad``.
+        tied_to: the full name under which the same tensor was met before, else None.
+        delta: the delta that brought or owns it, else None.
+        brought: whether the delta created it (otherwise it is the backbone's).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+    tied_to: str | None = None
+    delta: str | None = None
+    brought: bool = False
+
+    @property
+    def numel(self) -> int:
+        """Elements of the tensor, tied or not."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class BufferInfo:
+    """One buffer: its name, shape and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleNode:
+    """One module and all below it.
+
+    Attributes:
+        name: the dotted name from the root, "" for the root.
+        label: the last segment.
+        type: the class's name.
+        parameters: those that the module itself owns.
+        buffers: likewise.
+        children: sub-modules in order of registration (or of calls, see `ModuleTree.in_order`).
+        delta: the delta that this module belongs to, else None.
+        same_as: the name under which the same module object was met before, else None.
+        own: counts of the module's own tensors.
+        counts: counts of the whole sub-tree.
+    """
+
+    name: str
+    label: str
+    type: str
+    parameters: tuple[ParameterInfo, ...]
+    buffers: tuple[BufferInfo, ...]
+    children: tuple[ModuleNode, ...]
+    delta: str | None
+    same_as: str | None
+    own: Counts
+    counts: Counts
+
+    def walk(self) -> Iterator[ModuleNode]:
+        """This node and all below, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True)
+class ModuleTree:
+    """A model's structure at one moment.
+
+    Attributes:
+        root: the node of the model itself.
+        type: the model's class name.
+
+    Example:
+        >>> from torch import nn
+        >>> tree = snapshot(nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+        >>> tree.counts.total, tree["0"].type, [node.name for node in tree]
+        (16, 'Linear', ['', '0', '1'])
+    """
+
+    root: ModuleNode
+    type: str
+    _index: dict[str, ModuleNode] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._index.update((node.name, node) for node in self.root.walk())
+
+    def __getitem__(self, name: str) -> ModuleNode:
+        return self._index[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[ModuleNode]:
+        return iter(self._index.values())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def counts(self) -> Counts:
+        """Counts of the whole model."""
+        return self.root.counts
+
+    def in_order(self, order: Mapping[str, int]) -> ModuleTree:
+        """The same tree with siblings sorted by ``order`` (name to position); those without one go last."""
+        return ModuleTree(_sorted(self.root, order), self.type)
+
+
+def _sorted(node: ModuleNode, order: Mapping[str, int]) -> ModuleNode:
+    far = len(order) + 1
+    children = sorted((_sorted(child, order) for child in node.children), key=lambda child: order.get(child.name, far))
+    return replace(node, children=tuple(children))
+
+
+def snapshot(model: nn.Module) -> ModuleTree:
+    """The structure of ``model`` as it is now.
+
+    Args:
+        model: any module, on any device, meta too.
+
+    Example:
+        >>> from torch import nn
+        >>> block = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+        >>> block["b"].weight = block["a"].weight
+        >>> tree = snapshot(block)
+        >>> tree.counts.total, tree["b"].parameters[0].tied_to
+        (8, 'a.weight')
+    """
+    registry = model.__dict__.get(REGISTRY)
+    return ModuleTree(_Reader(registry.owners() if registry else {}).node(model, "", "", None), type(model).__name__)
+
+
+class _Reader:
+    """One walk over a model; remembers the tensors and modules it has met."""
+
+    def __init__(self, owners: Mapping[str, tuple[str, bool]]) -> None:
+        self.owners = owners
+        self.tensors: dict[int, str] = {}
+        self.modules: dict[int, str] = {}
+
+    def node(self, module: nn.Module, name: str, label: str, delta: str | None) -> ModuleNode:
+        known = self.modules.setdefault(id(module), name)
+        same_as = known if known != name else None
+        delta = delta or module.__dict__.get(DELTA_MARK)
+        parameters, buffers, children, own = (), (), (), Counts()
+        if same_as is None:
+            parameters, own = self._parameters(module, name, delta)
+            buffers, own = self._buffers(module, own)
+            children = tuple(
+                self.node(child, f"{name}.{key}" if name else key, key, delta) for key, child in module._modules.items() if child is not None
+            )
+        counts = sum((child.counts for child in children), own)
+        return ModuleNode(name, label, type(module).__name__, parameters, buffers, children, delta, same_as, own, counts)
+
+    def _parameters(self, module: nn.Module, name: str, delta: str | None) -> tuple[tuple[ParameterInfo, ...], Counts]:
+        infos, total, trainable, brought_count = [], 0, 0, 0
+        for key, tensor in module._parameters.items():
+            if tensor is None:
+                continue
+            full = f"{name}.{key}" if name else key
+            first = self.tensors.setdefault(id(tensor), full)
+            owner, brought = (delta, True) if delta else self.owners.get(first, (None, False))
+            tied_to = first if first != full else None
+            info = ParameterInfo(key, _shape(tensor), _dtype(tensor), tensor.requires_grad, tied_to, owner, brought)
+            infos.append(info)
+            if tied_to is None:
+                size = info.numel
+                total += size
+                trainable += size * info.trainable
+                brought_count += size * brought
+        return tuple(infos), Counts(total, trainable, brought_count)
+
+    def _buffers(self, module: nn.Module, own: Counts) -> tuple[tuple[BufferInfo, ...], Counts]:
+        infos = tuple(BufferInfo(key, tuple(t.shape), _dtype(t)) for key, t in module._buffers.items() if t is not None)
+        return infos, replace(own, buffers=sum(math.prod(info.shape) for info in infos)) if infos else own
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    """The shape; () for a parameter of a lazy module that has none yet."""
+    try:
+        return tuple(tensor.shape)
+    except RuntimeError:
+        return (0,)
+
+
+def _dtype(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def module_names(model: nn.Module) -> list[str]:
+    """The names that patterns are matched against: no root, shared modules once, nothing that belongs to a delta.
+
+    Example:
+        >>> from torch import nn
+        >>> module_names(nn.Sequential(nn.Linear(1, 1)))
+        ['0']
+    """
+    return [name for name, _ in backbone_modules(model) if name]
+
+
+def backbone_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Like ``named_modules`` but without the modules of deltas; the root, named "", comes first."""
+    seen: set[int] = set()
+    stack: list[tuple[str, nn.Module]] = [("", model)]
+    while stack:
+        name, module = stack.pop()
+        if id(module) in seen or DELTA_MARK in module.__dict__:
+            continue
+        seen.add(id(module))
+        yield name, module
+        prefix = f"{name}." if name else ""
+        stack.extend((prefix + key, child) for key, child in reversed(module._modules.items()) if child is not None)
+
+
+def parameter_names(model: nn.Module) -> list[str]:
+    """Full names of the backbone's parameters, each tensor's every name, those of deltas left out.
+
+    Example:
+        >>> from torch import nn
+        >>> parameter_names(nn.Linear(1, 1))
+        ['weight', 'bias']
+    """
+    return [f"{name}.{key}" if name else key for name, module in backbone_modules(model) for key, p in module._parameters.items() if p is not None]
