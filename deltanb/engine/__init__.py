@@ -2,8 +2,10 @@
 
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
-from deltanb.engine._freezing import apply_declarations, declare, unfreeze
+from deltanb.engine._freezing import Declaration, apply_declarations, declare, unfreeze
+from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._hosts import match
+from deltanb.engine._ownership import own_tensors
 from deltanb.engine._registry import deltas
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
@@ -22,6 +24,7 @@ __all__ = [
     "BitFitConfig",
     "BitFitModel",
     "CommonOptions",
+    "Declaration",
     "DeltaModel",
     "LoraConfig",
     "LoraEmbeddingLayer",
@@ -32,5 +35,7 @@ __all__ = [
     "delta_class",
     "deltas",
     "match",
+    "own_tensors",
+    "snapshot_declarations",
     "unfreeze",
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["Owned", "check_free", "parameter_of", "swap", "take", "take_core"]
+__all__ = ["Owned", "check_free", "own_tensors", "parameter_of", "swap", "take", "take_core"]
 
 
 @dataclass
@@ -62,6 +62,31 @@ def take_core(delta: DeltaModel, names: Iterable[str]) -> None:
     for name in names:
         if name not in delta.owned:
             delta.owned[name] = take(delta.backbone_model, name, core=True)
+
+
+def own_tensors(delta: DeltaModel, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Have an attached delta own backbone tensors, for a reader to fill; names that the backbone lacks are left out.
+
+    Raises:
+        DeltaError: another attached delta owns one of them.
+    """
+    from deltanb.engine._registry import registry_of
+
+    backbone = delta.backbone_model
+    present = [name for name in names if _has_parameter(backbone, name)]
+    check_free(delta, present, registry_of(backbone).attached)
+    for name in present:
+        if name not in delta.owned:
+            delta.owned[name] = take(backbone, name, core=False)
+    return {name: parameter_of(backbone, name) for name in [*present, *delta.owned]}
+
+
+def _has_parameter(backbone: nn.Module, name: str) -> bool:
+    try:
+        parameter_of(backbone, name)
+    except DeltaError:
+        return False
+    return True
 
 
 def swap(backbone: nn.Module, owned: Mapping[str, Owned]) -> None:

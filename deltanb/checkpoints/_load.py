@@ -1,0 +1,162 @@
+"""From a folder to an attached delta: recognise, read, check, attach, fill."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from deltanb._errors import DeltaError
+from deltanb.checkpoints import native, opendelta
+from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json
+from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
+from deltanb.engine import AutoDeltaModel, deltas, own_tensors
+from deltanb.structure import module_names, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from deltanb.checkpoints._saved import Saved
+    from deltanb.engine import BaseDeltaConfig, DeltaModel
+
+__all__ = ["load", "read", "read_config"]
+
+_SHOWN = 3
+
+
+def read(folder: str | Path) -> Saved:
+    """Read a saved delta without attaching it.
+
+    Args:
+        folder: written by deltanb or by OpenDelta.
+
+    Raises:
+        DeltaError: it is no such folder, or its files are damaged.
+    """
+    path = checked_folder(folder)
+    if (path / "adapter_config.json").is_file():
+        msg = f"{path} is a PEFT or adapters folder (adapter_config.json); this version does not read those."
+        raise DeltaError(msg, expected="A folder that deltanb or OpenDelta wrote.")
+    settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
+    if "delta_type" in settings and (path / opendelta.BINARY).is_file() and settings.get("format") != "deltanb":
+        return opendelta.read(path)
+    if settings.get("format") == "deltanb" or (not settings and (path / WEIGHTS).is_file()):
+        return native.read(path)
+    found = ", ".join(sorted(entry.name for entry in path.iterdir())[:6]) or "nothing"
+    what = "a whole model" if "model_type" in settings or "architectures" in settings else "no delta"
+    msg = f"{path} holds {what}: there is {found}."
+    raise DeltaError(msg, expected=f"{CONFIG} and {WEIGHTS} of a delta, as %delta save writes them.", try_="%delta save my-delta")
+
+
+def read_config(folder: str | Path) -> BaseDeltaConfig:
+    """The settings of a saved delta."""
+    return read(folder).config
+
+
+def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = None, strict: bool = True) -> DeltaModel:
+    """Read a saved delta and attach it. What does not fit is an error before anything has changed.
+
+    Nothing is frozen until ``freeze_module`` is called, and train or eval mode is not touched.
+
+    Args:
+        folder: written by deltanb or by OpenDelta.
+        backbone_model: the model to attach it to.
+        name: the delta's name; default: the one it was saved under, if that is free.
+        strict: refuse another backbone, and missing, surplus or misshapen tensors; False: take what fits, and warn.
+
+    Raises:
+        DeltaError: see ``strict``; or the folder is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from torch import nn
+        >>> from deltanb import LoraModel
+        >>> delta = LoraModel(nn.Sequential(nn.Linear(4, 4)), modified_modules=["0"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = delta.save_finetuned(folder)
+        ...     other = load(folder, nn.Sequential(nn.Linear(4, 4)))
+        >>> bool((other.tensors()["0.lora.lora_A"] == delta.tensors()["0.lora.lora_A"]).all())
+        True
+    """
+    saved = read(folder)
+    problems = _backbone_problems(saved, backbone_model)
+    if problems and strict:
+        raise _other_backbone(saved, backbone_model, problems[0])
+    notes = [*saved.notes, *problems, *_weight_notes(saved, backbone_model)]
+    delta = _attached(saved, backbone_model, name)
+    try:
+        notes += _fill(saved, delta, strict=strict)
+    except BaseException:
+        delta.detach()
+        raise
+    delta.notes += notes
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return delta
+
+
+def _attached(saved: Saved, backbone: nn.Module, name: str | None) -> DeltaModel:
+    wanted = name or (saved.name if saved.name and saved.name not in deltas(backbone) else None)
+    return AutoDeltaModel.from_config(saved.config, backbone, name=wanted)
+
+
+def _backbone_problems(saved: Saved, backbone: nn.Module) -> list[str]:
+    missing = sorted(set(saved.hosts) - set(module_names(backbone)))
+    if missing:
+        return [f"{len(missing)} of its {len(saved.hosts)} hosts are not there (such as {missing[0]})"]
+    known = saved.backbone.get("structure")
+    if known and known != structure_fingerprint(backbone):
+        return ["names or shapes of the parameters differ"]
+    return []
+
+
+def _other_backbone(saved: Saved, backbone: nn.Module, problem: str) -> DeltaError:
+    counts = snapshot(backbone).counts
+    size = f" with {saved.backbone['parameters']:,} parameters" if saved.backbone.get("parameters") else ""
+    origin = f"{saved.backbone.get('class') or 'another model'}{size}"
+    here = f"{type(backbone).__name__} with {counts.total - counts.delta:,}"
+    msg = f"{saved.folder} was saved from {origin}; this backbone is a {here}: {problem}."
+    name = saved.backbone.get("name")
+    return DeltaError(msg, expected="The same backbone.", try_=f"%delta backbone {name}" if name else "load its own backbone; strict=False takes what fits")
+
+
+def _weight_notes(saved: Saved, backbone: nn.Module) -> list[str]:
+    known = saved.backbone.get("weights")
+    if not known:
+        return []
+    children = tuple(f"{host}.{saved.config.delta_type}." for host in saved.hosts)
+    owned = [name for name in saved.tensors if not name.startswith(children)]
+    if weights_fingerprint(backbone, owned) in (known, ""):
+        return []
+    return [f"the backbone has other weights than the one {saved.folder} was saved from: results will differ"]
+
+
+def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
+    """Copy the tensors into a delta; checks all of them first."""
+    import torch
+
+    place: dict[str, torch.Tensor] = {**delta.module_parameters(delta.delta_type), **delta.created}
+    rest = [name for name in saved.tensors if name not in place]
+    place |= own_tensors(delta, rest)
+    missing = sorted(place.keys() - saved.tensors.keys())
+    surplus = sorted(saved.tensors.keys() - place.keys())
+    misshapen = [
+        f"{name} is {list(saved.tensors[name].shape)}, here {list(place[name].shape)}"
+        for name in sorted(place.keys() & saved.tensors.keys())
+        if saved.tensors[name].shape != place[name].shape
+    ]
+    problems = [_listed(what, names) for what, names in [("missing", missing), ("surplus", surplus), ("misshapen", misshapen)] if names]
+    if problems and strict:
+        msg = f"{saved.folder} does not fit: {'; '.join(problems)}."
+        raise DeltaError(msg, expected="Exactly the tensors of this delta on this backbone.", try_="load(…, strict=False) takes what fits")
+    with torch.no_grad():
+        for name, tensor in place.items():
+            if name in saved.tensors and saved.tensors[name].shape == tensor.shape:
+                tensor.copy_(saved.tensors[name])
+    return problems
+
+
+def _listed(what: str, names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more})"

@@ -1,0 +1,126 @@
+"""The native format: ``model.safetensors`` and ``config.json``.
+
+``model.safetensors`` holds every tensor that the delta owns, under its name in the backbone, and in its metadata the same
+settings as ``config.json`` with a SHA-256 of the tensors. Replacing that one file is the moment of saving: a crash before
+leaves the old delta, a crash after it the new one, whatever ``config.json`` says.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from deltanb import __version__
+from deltanb._errors import DeltaError
+from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_file
+from deltanb.checkpoints._fingerprint import structure_fingerprint, tensors_digest, weights_fingerprint
+from deltanb.checkpoints._saved import Saved
+from deltanb.engine import AutoDeltaConfig, snapshot_declarations
+from deltanb.structure import snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from deltanb.engine import DeltaModel
+
+__all__ = ["read", "settings", "write"]
+
+_VERSION = 1
+_KEY = "deltanb"
+_FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors")
+
+
+def write(delta: DeltaModel, folder: Path) -> None:
+    """Write a delta.
+
+    Raises:
+        DeltaError: it has no weights (a skeleton), or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in delta.tensors(delta.delta_type).items() if not tensor.is_meta}
+    if not tensors:
+        msg = f"{delta.name!r} sits on a skeleton: there are no weights to save."
+        raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
+    text = json.dumps(settings(delta, tensors), indent=2, sort_keys=True)
+    replace_file(folder / WEIGHTS, save(tensors, metadata={_KEY: text, "format": "pt"}))
+    replace_file(folder / CONFIG, f"{text}\n".encode())
+
+
+def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Everything ``config.json`` says about a delta: plain data, sorted when written."""
+    import torch
+    import transformers
+
+    backbone = delta.backbone_model
+    return {
+        **delta.config.to_dict(),
+        "format": "deltanb",
+        "format_version": _VERSION,
+        "versions": {"deltanb": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
+        "name": delta.name,
+        "hosts": delta.hosts,
+        "freeze": snapshot_declarations(delta.declarations),
+        "backbone": {
+            "class": type(backbone).__name__,
+            "name": str(getattr(getattr(backbone, "config", None), "name_or_path", "") or ""),
+            "parameters": _backbone_size(delta),
+            "structure": structure_fingerprint(backbone),
+            "weights": weights_fingerprint(backbone, delta.owned),
+        },
+        "tensors": {"count": len(tensors), "parameters": sum(t.numel() for t in tensors.values()), "sha256": tensors_digest(tensors)},
+    }
+
+
+def _backbone_size(delta: DeltaModel) -> int:
+    counts = snapshot(delta.backbone_model).counts
+    return counts.total - counts.delta
+
+
+def read(folder: Path) -> Saved:
+    """Read and check a folder.
+
+    Raises:
+        DeltaError: a file is missing, truncated or altered, or of a newer format.
+    """
+    tensors, data = _read_weights(folder / WEIGHTS)
+    notes = _compare(read_json(folder / CONFIG), data, folder) if (folder / CONFIG).is_file() else [f"{folder} has no {CONFIG}"]
+    if data.get("format_version", 0) > _VERSION:
+        msg = f"{folder} was written by a newer deltanb (format {data['format_version']}, this one reads {_VERSION})."
+        raise DeltaError(msg, try_="pip install --upgrade deltanb")
+    if tensors_digest(tensors) != data["tensors"]["sha256"]:
+        msg = f"{folder / WEIGHTS} was altered: its tensors are not those that were saved."
+        raise DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again")
+    config = AutoDeltaConfig.from_dict({key: value for key, value in data.items() if key not in _FACTS})
+    facts = {key: data[key] for key in ("name", "hosts", "freeze", "backbone")}
+    return Saved(folder, "deltanb", config, tensors, notes=notes, **facts)
+
+
+def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        msg = f"{path.parent} has no {path.name}."
+        raise DeltaError(msg, expected="A folder that %delta save wrote.", try_="copy or download the folder again")
+    try:
+        with safe_open(path, "pt") as file:
+            data = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, data  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        reason = "it holds no settings of a delta" if isinstance(error, KeyError) else str(error)
+        msg = f"{path} is truncated or altered: {reason}."
+        raise DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again") from None
+
+
+def _compare(shown: dict[str, Any], data: dict[str, Any], folder: Path) -> list[str]:
+    """``config.json`` may be older than the weights (a crash between the two), but must not have been edited."""
+    if shown.get("tensors") != data["tensors"]:
+        return [f"{folder / CONFIG} is older than {WEIGHTS}, as after a crash while saving; the settings inside {WEIGHTS} are taken"]
+    changed = sorted(key for key in {*shown, *data} if shown.get(key) != data.get(key))
+    if changed:
+        key = changed[0]
+        msg = f"{folder / CONFIG} was edited: {key} is {shown.get(key)!r} there and was saved as {data.get(key)!r}."
+        raise DeltaError(msg, expected="The settings as they were saved; they belong to the tensors.", try_=f"set {key} back")
+    return []
