@@ -15,8 +15,8 @@ __all__ = ["close", "nearest_modules"]
 
 # Suffixes that mean the same thing in different model families, most common first.
 _SAME_THING: tuple[tuple[str, ...], ...] = (
-    ("output.dense", "fc2", "wo", "DenseReluDense.wo", "down_proj", "mlp.c_proj", "lin2", "dense_4h_to_h", "w2", "linear2", "ff2", "layer2"),
-    ("intermediate.dense", "fc1", "wi", "wi_0", "up_proj", "gate_proj", "c_fc", "lin1", "dense_h_to_4h", "w1", "linear1", "ff1", "layer1"),
+    ("output.dense", "fc2", "wo", "DenseReluDense.wo", "down_proj", "mlp.c_proj", "lin2", "dense_4h_to_h", "w2", "linear2", "ff2"),
+    ("intermediate.dense", "fc1", "wi", "wi_0", "up_proj", "gate_proj", "c_fc", "lin1", "dense_h_to_4h", "w1", "linear1", "ff1"),
     ("query", "q_proj", "q_lin", "query_proj", "SelfAttention.q", "c_attn", "query_key_value", "q", "Wqkv", "to_q", "wq"),
     ("key", "k_proj", "k_lin", "key_proj", "SelfAttention.k", "c_attn", "query_key_value", "k", "Wqkv", "to_k", "wk"),
     ("value", "v_proj", "v_lin", "value_proj", "SelfAttention.v", "c_attn", "query_key_value", "v", "Wqkv", "to_v", "wv"),

@@ -52,7 +52,8 @@ def _t5_stack(stack: str, ff: int, *, cross: bool) -> dict[str, str]:
     }
     for at, (name, word) in enumerate([("SelfAttention", "attn"), ("EncDecAttention", "crossattn")][: 2 if cross else 1]):
         table |= {f"{real}.{at}": f"{role}.{word}@", f"{real}.{at}.layer_norm": f"{role}.{word}@.layer_norm@"}
-        table |= {f"{real}.{at}.{name}.{short}": f"{role}.{word}@.{part}@" for short, part in zip("qkvo", ["q", "k", "v", "proj"], strict=True)}
+        parts = zip("qkvo", ["q", "k", "v", "proj"], strict=True)
+        table |= {f"{real}.{at}.{name}.{short}": f"{role}.{word}@.{part}@" for short, part in parts}
     return table
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import nearest_modules
 from deltanb.addressing._hints import coverage_hints
-from deltanb.addressing._pattern import pattern_hits
+from deltanb.addressing._pattern import asks_for_roles, pattern_hits
 from deltanb.addressing._regex import PREFIX
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def as_patterns(patterns: str | Sequence[str], what: str = "pattern") -> list[st
         >>> as_patterns(" fc2 "), as_patterns(["q", "v", "q"])
         (['fc2'], ['q', 'v'])
     """
-    items: list[Any] = [patterns] if isinstance(patterns, str) else list(patterns)
+    given: Any = patterns
+    items: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
     for item in items:
         if not isinstance(item, str):
             msg = f"A {what} must be text, not {type(item).__name__} ({item!r})."
@@ -100,24 +102,25 @@ def match_names(
         >>> names = ["enc.layers.0.fc1", "enc.layers.0.fc2", "dec.layers.0.fc2"]
         >>> match_names(names, "enc.layers.$.fc1,fc2").names
         ['enc.layers.0.fc1', 'enc.layers.0.fc2']
-        >>> match_names(names, "[r]layers.*2", exclude="enc").names
+        >>> match_names(names, "[r]layers.*2", exclude="enc.layers.0.fc2").names
         ['dec.layers.0.fc2']
     """
     wanted = as_patterns(patterns)
     by_pattern = {pattern: pattern_hits(pattern, names, roles) for pattern in wanted}
     for pattern, found in by_pattern.items():
         if not found:
-            raise _nothing(pattern, names, parameters, by_pattern)
+            raise _nothing(pattern, names, parameters, by_pattern, roles=roles)
     hit = {name for found in by_pattern.values() for name in found}
-    roots = _exclude_roots(names, exclude, roles, parameters)
+    unwanted = [] if exclude is None or exclude in ([], ()) else as_patterns(exclude, "exclude pattern")
+    roots = _exclude_roots(names, unwanted, roles, parameters)
     gone = {name for name in hit if roots and _is_below(name, roots)}
     kept = [name for name in names if name in hit and name not in gone]
     if not kept:
-        msg = f"Everything that {_quoted(wanted)} hits ({len(hit)} modules) is excluded by {_quoted(as_patterns(exclude or ''))}."
+        msg = f"Everything that {_quoted(wanted)} hits ({len(hit)} modules) is excluded by {_quoted(unwanted)}."
         raise DeltaError(msg, expected="At least one module must be left.", try_=f"%delta match {' '.join(wanted)}")
     hints = [hint for pattern, found in by_pattern.items() for hint in coverage_hints(pattern, found, names)]
-    if exclude is not None and not gone:
-        hints.append(f"exclude {_quoted(as_patterns(exclude))} takes nothing out")
+    if unwanted and not gone:
+        hints.append(f"exclude {_quoted(unwanted)} takes nothing out")
     return MatchResult(
         names=kept,
         per_pattern={pattern: len(found) for pattern, found in by_pattern.items()},
@@ -128,16 +131,12 @@ def match_names(
     )
 
 
-def _exclude_roots(
-    names: Sequence[str], exclude: str | Sequence[str] | None, roles: Mapping[str, str] | None, parameters: Sequence[str]
-) -> set[str]:
+def _exclude_roots(names: Sequence[str], unwanted: Sequence[str], roles: Mapping[str, str] | None, parameters: Sequence[str]) -> set[str]:
     roots: set[str] = set()
-    if exclude is None or (not isinstance(exclude, str) and not list(exclude)):
-        return roots
-    for pattern in as_patterns(exclude, "exclude pattern"):
+    for pattern in unwanted:
         found = pattern_hits(pattern, names, roles)
         if not found:
-            raise _nothing(pattern, names, parameters, {}, exclude=True)
+            raise _nothing(pattern, names, parameters, {}, exclude=True, roles=roles)
         roots.update(found)
     return roots
 
@@ -148,19 +147,28 @@ def _is_below(name: str, roots: set[str]) -> bool:
 
 
 def _nothing(
-    pattern: str, names: Sequence[str], parameters: Sequence[str], by_pattern: Mapping[str, Sequence[str]], *, exclude: bool = False
+    pattern: str,
+    names: Sequence[str],
+    parameters: Sequence[str],
+    by_pattern: Mapping[str, Sequence[str]],
+    *,
+    exclude: bool = False,
+    roles: Mapping[str, str] | None = None,
 ) -> DeltaError:
     """The error for a pattern that hits nothing: why, what else is there, what to try."""
     word = "exclude pattern" if exclude else "pattern"
     others = [other for other, found in by_pattern.items() if found]
     also = f" ({_quoted(others)} would match; all of them must.)" if others else ""
-    if not pattern.startswith(PREFIX) and parameters and (owned := pattern_hits(pattern, parameters)):
+    by_role = asks_for_roles(pattern)
+    if not by_role and not pattern.startswith(PREFIX) and parameters and (owned := pattern_hits(pattern, parameters)):
         holder = owned[0].rpartition(".")[0] or "the model itself"
         msg = f"The {word} {pattern!r} names a parameter ({owned[0]}), not a module.{also}"
         return DeltaError(msg, expected=f"The module that owns it: {holder}.", try_=f"%delta match {holder}")
-    near = nearest_modules(pattern, names)
+    near = nearest_modules(pattern, list(dict.fromkeys((roles or {}).values())) if by_role else names)
     expected = "A module name or its last segments; part of a segment does not count."
-    if " " in pattern and not pattern.startswith(PREFIX):
+    if by_role:
+        expected = "The last segments of a role."
+    elif " " in pattern and not pattern.startswith(PREFIX):
         expected = f"One pattern each: {pattern.split()!r}."
     msg = f"The {word} {pattern!r} matches none of the {len(names)} modules.{also}"
     return DeltaError(msg, expected=expected, nearest=near, try_=f"%delta match {near[0]}" if near else "%delta graph")

@@ -10,7 +10,7 @@ from deltanb.addressing._regex import PREFIX, regex_hits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["bounds", "is_integer", "pattern_hits"]
+__all__ = ["asks_for_roles", "bounds", "is_integer", "pattern_hits"]
 
 _MOST_DIGITS = 9  # a longer number is no index
 
@@ -28,12 +28,22 @@ def pattern_hits(pattern: str, names: Sequence[str], roles: Mapping[str, str] | 
     if pattern.startswith(PREFIX):
         return regex_hits(pattern, names)
     segments = _segments(pattern)
-    if any(segment.endswith("@") for segment in segments):
+    if asks_for_roles(pattern):
         return _role_hits(pattern, names, roles)
     if not any(_is_special(segment) for segment in segments):
         dotted = "." + pattern
         return [name for name in names if name.endswith(dotted) or name == pattern]
     return _segment_hits(pattern, segments, names)
+
+
+def asks_for_roles(pattern: str) -> bool:
+    """Whether a pattern is about roles: one of its segments ends in ``@``.
+
+    Example:
+        >>> asks_for_roles("attn@.q@"), asks_for_roles("[r]x@")
+        (True, False)
+    """
+    return not pattern.startswith(PREFIX) and any(segment.endswith("@") for segment in pattern.split("."))
 
 
 def _segments(pattern: str) -> list[str]:
@@ -79,7 +89,8 @@ def _segment_test(segment: str, pattern: str) -> Callable[[str], bool]:
     for low, high in ranges:
         if low > high:
             msg = f"The range {low}-{high} in {pattern!r} runs backwards."
-            raise DeltaError(msg, expected="The smaller number first.", try_=f"%delta match {pattern.replace(f'{low}-{high}', f'{high}-{low}')}")
+            turned = pattern.replace(f"{low}-{high}", f"{high}-{low}")
+            raise DeltaError(msg, expected="The smaller number first.", try_=f"%delta match {turned}")
     anything, integer = "*" in items, "$" in items
 
     def test(part: str) -> bool:
@@ -119,7 +130,18 @@ def _role_hits(pattern: str, names: Sequence[str], roles: Mapping[str, str] | No
 
         msg = f"{pattern!r} asks for roles, and the roles of this model's family are not known."
         raise DeltaError(msg, expected=f"A family of: {', '.join(known_families())}.", try_="%delta graph, and a pattern from its names")
-    role_names = list(dict.fromkeys(roles[name] for name in names if name in roles))
-    segments = _segments(pattern)
-    hit = set(_segment_hits(pattern, segments, role_names))
+    paths = list(dict.fromkeys(roles[name] for name in names if name in roles))
+    segments = [_spread(segment) for segment in _segments(pattern)]
+    hit = {path for path in paths if _segment_hits(pattern, segments, _each_role(path))}
     return [name for name in names if roles.get(name) in hit]
+
+
+def _spread(segment: str) -> str:
+    """``q,v@`` means ``q@,v@``."""
+    return ",".join(item if item.endswith("@") else f"{item}@" for item in segment.split(",")) if segment.endswith("@") else segment
+
+
+def _each_role(path: str) -> list[str]:
+    """A module that holds several things at once (GPT-2's ``q,k,v@``) has the role of each, and all of them together."""
+    head, dot, last = path.rpartition(".")
+    return [path, *(head + dot + item for item in _spread(last).split(","))] if "," in last else [path]
