@@ -1,8 +1,8 @@
 """Saving and loading deltas: one file a format. No pickled code is ever run."""
 
 from deltanb.checkpoints._files import saved_folders
-from deltanb.checkpoints._load import load, read, read_config
+from deltanb.checkpoints._load import load, read, read_config, transplant
 from deltanb.checkpoints._save import save
 from deltanb.checkpoints._saved import Saved
 
-__all__ = ["Saved", "load", "read", "read_config", "save", "saved_folders"]
+__all__ = ["Saved", "load", "read", "read_config", "save", "saved_folders", "transplant"]

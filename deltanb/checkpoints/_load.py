@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
 from deltanb.checkpoints import native, opendelta
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json
 from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
+from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaModel, deltas, own_tensors
 from deltanb.structure import module_names, snapshot
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
-    from deltanb.checkpoints._saved import Saved
     from deltanb.engine import BaseDeltaConfig, DeltaModel
 
-__all__ = ["load", "read", "read_config"]
+__all__ = ["load", "read", "read_config", "transplant"]
 
 _SHOWN = 3
 
@@ -94,6 +93,32 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
     for note in notes:
         warnings.warn(note, UserWarning, stacklevel=3)
     return delta
+
+
+def transplant(delta: DeltaModel, backbone_model: nn.Module) -> tuple[DeltaModel, list[str]]:
+    """A delta's settings and values on another backbone of the same structure; the delta itself is left alone.
+
+    Returns:
+        The new delta, attached, and what is worth saying.
+
+    Raises:
+        DeltaError: the backbone differs.
+    """
+    facts = {"class": type(delta.backbone_model).__name__, "structure": structure_fingerprint(delta.backbone_model)}
+    tensors = {name: tensor.clone() for name, tensor in delta.tensors(delta.delta_type).items()}
+    saved = Saved(Path(delta.name), "memory", delta.config, tensors, name=delta.name, hosts=delta.hosts, backbone=facts)
+    problems = _backbone_problems(saved, backbone_model)
+    if problems:
+        raise _other_backbone(saved, backbone_model, problems[0])
+    other = _attached(saved, backbone_model, delta.name)
+    try:
+        notes = _fill(saved, other, strict=True)
+    except BaseException:
+        other.detach()
+        raise
+    for entry in delta.declarations:
+        other.freeze_module(backbone_model.get_submodule(entry.scope), exclude=list(entry.exclude), set_state_dict=entry.filtered)
+    return other, notes
 
 
 def _attached(saved: Saved, backbone: nn.Module, name: str | None) -> DeltaModel:

@@ -2,10 +2,11 @@
 
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
-from deltanb.engine._freezing import Declaration, apply_declarations, declare, unfreeze
+from deltanb.engine._freezing import Declaration, apply_declarations, declare, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._hosts import match
 from deltanb.engine._ownership import own_tensors
+from deltanb.engine._plan import Plan, plan
 from deltanb.engine._registry import deltas
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
@@ -30,12 +31,16 @@ __all__ = [
     "LoraEmbeddingLayer",
     "LoraLayer",
     "LoraModel",
+    "Plan",
     "apply_declarations",
     "declare",
     "delta_class",
     "deltas",
     "match",
     "own_tensors",
+    "plan",
+    "restore_declarations",
     "snapshot_declarations",
+    "snapshot_ownership",
     "unfreeze",
 ]

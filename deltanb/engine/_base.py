@@ -82,6 +82,13 @@ class DeltaModel:
     default_modified_modules: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], **common: Unpack[CommonOptions]) -> None:
+        self._prepare(backbone_model, options, common)
+        self.attach()
+        for note in self.notes:
+            warnings.warn(note, UserWarning, stacklevel=3)
+
+    def _prepare(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> None:
+        """Everything up to attaching: after this the backbone is still as it was."""
         check_call(type(self).__name__, common.get("interactive_modify", False), common.get("backend", "hf"))
         self.backbone_model = checked_backbone(backbone_model)
         self.config = self._config(options, common)
@@ -99,9 +106,16 @@ class DeltaModel:
         self.handles: dict[str, Any] = {}
         self.waiting: list[Declaration] = []
         self._build(found.hosts)
-        self.attach()
-        for note in self.notes:
-            warnings.warn(note, UserWarning, stacklevel=3)
+
+    @classmethod
+    def planned(cls, backbone_model: nn.Module, config: BaseDeltaConfig, *, name: str | None = None) -> Self:
+        """The delta as it would be, on the meta device and not attached: for counting before anything is touched."""
+        import torch
+
+        delta = cls.__new__(cls)
+        with torch.device("meta"):
+            delta._prepare(backbone_model, config, {"name": name})
+        return delta
 
     @classmethod
     def _config(cls, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> BaseDeltaConfig:
@@ -235,6 +249,11 @@ class DeltaModel:
         created = {key: parameter.detach() for key, parameter in self.created.items()}
         modules = {key: parameter.detach() for key, parameter in self.module_parameters(name).items()}
         return {**modules, **created, **owned}
+
+    def tensors_if_attached(self) -> dict[str, torch.Tensor]:
+        """What a delta that is only planned would own."""
+        owned = {key: entry.aside for key, entry in self.owned.items()}
+        return {**self.module_parameters(), **self.created, **owned}
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that the delta brought, with their names in the backbone."""

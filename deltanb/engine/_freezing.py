@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanb.addressing import as_patterns, match_names, pattern_hits
-from deltanb.engine._ownership import check_free, parameter_of, take
+from deltanb.engine._ownership import check_free, parameter_of, swap, take
 from deltanb.engine._registry import Registry, registry_of
 from deltanb.engine._state_filter import sync_filters
 from deltanb.roles import family_of, role_names
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["Declaration", "apply_declarations", "declare", "dump", "named_tensors", "remember_baseline", "unfreeze"]
+__all__ = ["Declaration", "apply_declarations", "declare", "dump", "named_tensors", "remember_baseline", "restore_declarations", "snapshot_ownership", "unfreeze"]
 
 
 @dataclass(frozen=True)
@@ -191,3 +191,26 @@ def unfreeze(backbone: nn.Module) -> None:
 def dump(declarations: Sequence[Declaration]) -> list[dict[str, Any]]:
     """Declarations as plain data for a checkpoint."""
     return [{"exclude": list(entry.exclude), "scope": entry.scope, "set_state_dict": entry.filtered} for entry in declarations]
+
+
+def snapshot_ownership(backbone: nn.Module) -> tuple[list[Declaration], dict[int, dict[str, Any]]]:
+    """The declarations in force, and for each attached delta the backbone tensors it owns."""
+    registry = registry_of(backbone)
+    return list(registry.declarations), {delta.serial: dict(delta.owned) for delta in registry.attached.values()}
+
+
+def restore_declarations(backbone: nn.Module, declarations: Sequence[Declaration], ownership: dict[int, dict[str, Any]]) -> None:
+    """Go back to declarations and ownership of an earlier moment.
+
+    A tensor that a delta has taken since goes back to the backbone with the value it had before.
+    """
+    registry = registry_of(backbone)
+    for delta in registry.attached.values():
+        then = ownership.get(delta.serial, delta.owned)
+        newer = {name: entry for name, entry in delta.owned.items() if name not in then}
+        swap(backbone, newer)
+        delta.owned = {**then, **{name: entry for name, entry in delta.owned.items() if name in then}}
+        delta.waiting = []
+    if declarations:
+        remember_baseline(backbone)
+    registry.declarations = list(declarations)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.addressing import MatchResult, match_names
+from deltanb.addressing import MatchResult, as_patterns, match_names
 from deltanb.probe import probe
 from deltanb.roles import family_of, role_names
 from deltanb.structure import backbone_modules, module_names, parameter_names
@@ -24,7 +24,7 @@ __all__ = ["Host", "Hosts", "is_conv1d", "match"]
 
 
 def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequence[str] | None = None) -> MatchResult:
-    """Which modules of a model some patterns hit.
+    r"""Which modules of a model some patterns hit.
 
     Args:
         model: any module; what belongs to a delta is never matched.
@@ -36,7 +36,7 @@ def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequen
 
     Example:
         >>> from torch import nn
-        >>> match(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "[r]\\\\d").names
+        >>> match(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), r"[r]\d").names
         ['0', '1']
     """
     from deltanb.engine._registry import unwrapped
@@ -44,9 +44,8 @@ def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequen
     model = unwrapped(model)
     names = module_names(model)
     family = family_of(model)
-    asked = [patterns] if isinstance(patterns, str) else patterns
-    words = [*asked, *([exclude] if isinstance(exclude, str) else exclude or ())]
-    wants_roles = any(isinstance(word, str) and "@" in word for word in words)
+    words = [*as_patterns(patterns), *(as_patterns(exclude, "exclude pattern") if exclude else ())]
+    wants_roles = any("@" in word for word in words)
     roles = role_names(names, family) if family and wants_roles else None
     return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model))
 
@@ -83,6 +82,8 @@ class Host:
         tensor = self.tensor
         if tensor is None:
             return child
+        if any(p.is_meta for p in child.parameters()):
+            return child  # only planned
         wide = tensor.dtype if tensor.dtype in (torch.float32, torch.float64) else torch.float32
         return child.to(device=tensor.device, dtype=wide)
 

@@ -1,0 +1,175 @@
+"""Each verb on the workbench: the only place where words become values."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.magics._help import help_for
+from deltanb.magics._tokens import Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from deltanb.magics._parse import Call
+    from deltanb.workbench import Workbench
+
+__all__ = ["run"]
+
+
+def run(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    """Carry out a call.
+
+    Args:
+        call: from `deltanb.magics._parse.parse`.
+        bench: the notebook's workbench.
+        variables: the user's, for models and data named without braces.
+
+    Returns:
+        What is to be displayed, or None.
+    """
+    return _RUNNERS[call.verb.name](call, bench, variables)
+
+
+def _backbone(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    spec = call.words[0]
+    if isinstance(spec, str) and _is_model(variables.get(spec)):
+        spec = Variable(spec, variables[spec])
+    if isinstance(spec, Variable):
+        return bench.backbone(spec.value, variable=spec.name, **call.options)
+    return bench.backbone(spec, **call.options)
+
+
+def _is_model(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _graph(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    options = call.options
+    return bench.graph(
+        depth=options.get("depth"),
+        empty=options.get("all", False),
+        flow=options.get("flow", False),
+        picture=not options.get("no_picture", False),
+    )
+
+
+def _match(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.match(_patterns(call.words), call.options.get("exclude"))
+
+
+def _patterns(found: list[Any]) -> list[str]:
+    """Words and lists of words as one list."""
+    patterns: list[str] = []
+    for word in found:
+        value = word.value if isinstance(word, Variable) else word
+        patterns += [value] if isinstance(value, str) else list(value)
+    return patterns
+
+
+def _attach(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    kind = call.words[0]
+    return bench.attach(kind.value if isinstance(kind, Variable) else kind, _patterns(call.words[1:]) or None, **call.options)
+
+
+def _named(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
+    def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+        return getattr(bench, verb)(call.words[0] if call.words else None)
+
+    return runner
+
+
+def _plain(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
+    def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+        return getattr(bench, verb)(**call.options)
+
+    return runner
+
+
+def _source(call: Call, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The data that the first word names: a shipped set, a file, or a variable."""
+    from pathlib import Path
+
+    from deltanb.datasets import names
+
+    if not call.words:
+        return {}
+    word = call.words[0]
+    if isinstance(word, Variable):
+        return {"source": word.value, "variable": word.name}
+    if word in names() or Path(word).exists() or word not in variables:
+        return {"source": word}
+    return {"source": variables[word], "variable": word}
+
+
+def _data(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    from deltanb.workbench import data_outcome
+
+    return data_outcome(bench.data(**_source(call, variables), **call.options))
+
+
+def _with_data(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
+    def runner(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+        return getattr(bench, verb)(**_source(call, variables), **call.options)
+
+    return runner
+
+
+def _predict(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    first = call.words[0]
+    if isinstance(first, Variable):
+        return bench.predict(first.value)
+    return bench.predict(list(call.words) if len(call.words) > 1 else first)
+
+
+def _save(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.save(*map(_text, call.words), **call.options)
+
+
+def _load(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.load(_text(call.words[0]), **call.options)
+
+
+def _text(word: Any) -> str:
+    value = word.value if isinstance(word, Variable) else word
+    if value is None or isinstance(value, (int, float, dict, list)):
+        msg = f"A folder's name must be text, not {value!r}."
+        raise DeltaError(msg, try_="%delta save my-first-delta")
+    return str(value)
+
+
+def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    from deltanb.reports import CodeReport
+
+    return CodeReport(bench.code())
+
+
+def _help(call: Call, _bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return help_for(*call.words)
+
+
+_RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
+    "backbone": _backbone,
+    "graph": _graph,
+    "match": _match,
+    "attach": _attach,
+    "detach": _named("detach"),
+    "reattach": _named("reattach"),
+    "remove": _named("remove"),
+    "freeze": _plain("freeze"),
+    "unfreeze": _plain("unfreeze"),
+    "params": _plain("params"),
+    "log": _named("log"),
+    "data": _data,
+    "train": _with_data("train"),
+    "evaluate": _with_data("evaluate"),
+    "predict": _predict,
+    "save": _save,
+    "load": _load,
+    "code": _code,
+    "undo": _plain("undo"),
+    "redo": _plain("redo"),
+    "help": _help,
+}

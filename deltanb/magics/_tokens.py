@@ -1,0 +1,94 @@
+"""From a magic's line to its words: quotes, trailing ``;`` and ``# comment``, and ``{name}`` from the user's variables.
+
+IPython itself must not expand the line (``@no_var_expand``): it would eat the braces and dollars of patterns.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb._suggest import close
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Variable", "looked_up", "strip_comment", "words"]
+
+_BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A value that the user named on the line.
+
+    Attributes:
+        name: of the variable.
+        value: what it holds.
+    """
+
+    name: str
+    value: Any
+
+
+def strip_comment(line: str) -> str:
+    """The line without a trailing `` # comment`` and ``;`` outside quotes.
+
+    Example:
+        >>> strip_comment("match '[r]a#b' # two hits"), strip_comment("graph;")
+        ("match '[r]a#b'", 'graph')
+    """
+    quote = ""
+    for at, char in enumerate(line):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and (at == 0 or line[at - 1] in " ="):
+            quote = char
+        elif char == "#" and (at == 0 or line[at - 1].isspace()):
+            line = line[:at]
+            break
+    return line.rstrip().rstrip(";").rstrip()
+
+
+def words(line: str) -> list[str]:
+    """The words of a line; quotes group and are dropped, backslashes stay.
+
+    Raises:
+        DeltaError: a quote is never closed.
+
+    Example:
+        >>> words(r"match '[r](\d)+\.fc2' fc1  # note")
+        ['match', '[r](\\\\d)+\\\\.fc2', 'fc1']
+    """
+    lexer = shlex.shlex(strip_comment(line), posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = lexer.escape = lexer.escapedquotes = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        msg = "A quote is opened and never closed."
+        raise DeltaError(msg, expected="Quotes in pairs; put text with an apostrophe into double quotes.", try_="%delta predict \"I didn't like it\"") from None
+
+
+def looked_up(word: str, variables: Mapping[str, Any]) -> Any:
+    """The value of a whole word ``{name}``; every other word as it is.
+
+    Raises:
+        DeltaError: there is no such variable; names the near ones.
+
+    Example:
+        >>> looked_up("{rank}", {"rank": 4}).value, looked_up("a{2}", {})
+        (4, 'a{2}')
+    """
+    hit = _BRACED.fullmatch(word)
+    if not hit:
+        return word
+    name = hit.group(1)
+    if name not in variables:
+        msg = f"There is no variable called {name!r}."
+        near = close(name, [key for key in variables if not key.startswith("_")])
+        raise DeltaError(msg, expected="A variable of this notebook, in braces.", nearest=near)
+    return Variable(name, variables[name])

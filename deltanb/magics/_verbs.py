@@ -1,0 +1,148 @@
+"""The verbs of ``%delta``: what each takes. One table for parsing, help and completion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from deltanb._errors import DeltaError
+from deltanb._suggest import close
+
+__all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
+
+Kind = Literal["text", "int", "float", "flag", "many", "value"]
+Words = Literal["", "spec", "pattern", "type pattern", "delta", "data", "text", "folder delta", "folder", "verb"]
+
+# Names alone, so that completion and help need no torch; a test holds them equal to the engine's.
+DELTA_TYPES = {
+    "adapter": "a small bottleneck after each matched module",
+    "lora": "a low-rank update beside each matched linear layer or embedding",
+    "bitfit": "the biases in the matched modules, and nothing else",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a verb.
+
+    Attributes:
+        name: as in Python, with underscores.
+        kind: ``flag`` takes no value, ``many`` takes words up to the next option, ``value`` anything in braces.
+        help: one line.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        name: the first word after ``%delta``.
+        help: one line.
+        words: what the words after it are, in order; the last may repeat.
+        least: how many words it needs.
+        most: how many it may have; None for any number.
+        options: its options.
+        example: a line that works.
+        open: whether other ``name=value`` options are passed on to the delta type.
+    """
+
+    name: str
+    help: str
+    words: Words = ""
+    least: int = 0
+    most: int | None = 0
+    options: tuple[Option, ...] = ()
+    example: str = ""
+    open: bool = False
+
+    def option(self, name: str) -> Option | None:
+        """The option of that name, in either spelling."""
+        plain = name.replace("-", "_")
+        return next((option for option in self.options if option.name == plain), None)
+
+
+_COLUMNS = (Option("text", "text", "name of the column with the text"), Option("label", "text", "name of the column with the label"))
+_ROWS = Option("rows", "int", "use only so many rows, always the same ones")
+_EXCLUDE = Option("exclude", "many", "patterns to leave out, with everything below")
+
+_ALL = (
+    Verb("backbone", "take a pretrained model (or its bare structure) to work on", "spec", 1, 1, (
+        Option("random", "flag", "new weights instead of pretrained ones"),
+        Option("skeleton", "flag", "structure without weights"),
+        Option("task", "text", "classification, base, seq2seq, causal-lm, masked-lm, …"),
+        Option("num_labels", "int", "outputs of a classification head"),
+        Option("tokenizer", "value", "a tokenizer of your own, as {name}"),
+        Option("seed", "int", "for whatever gets new weights"),
+    ), "backbone minilm"),
+    Verb("graph", "the structure, folded, with counts", options=(
+        Option("depth", "int", "levels to show"),
+        Option("all", "flag", "modules without parameters too"),
+        Option("flow", "flag", "in the order in which modules are called"),
+        Option("no_picture", "flag", "the tree alone"),
+    ), example="graph --depth 4"),
+    Verb("match", "which modules patterns hit, and what a delta there would cost", "pattern", 1, None, (_EXCLUDE,), "match output.dense"),
+    Verb("attach", "attach a delta to the matched modules", "type pattern", 1, None, (
+        Option("name", "text", "a name of its own for the delta"),
+        _EXCLUDE,
+    ), "attach adapter output.dense bottleneck_dim=24", open=True),
+    Verb("detach", "take a delta out; it keeps its weights", "delta", 0, 1, example="detach adapter"),
+    Verb("reattach", "put a detached delta back", "delta", 0, 1, example="reattach adapter"),
+    Verb("remove", "detach a delta and forget it", "delta", 0, 1, example="remove adapter"),
+    Verb("freeze", "declare what trains: everything but --exclude is frozen", options=(
+        Option("exclude", "many", "what stays trainable: patterns, the word deltas, or a delta's name"),
+    ), example="freeze --exclude deltas classifier"),
+    Verb("unfreeze", "take back every freeze", example="unfreeze"),
+    Verb("params", "parameter counts before and after", options=(
+        Option("by", "text", "module, type or delta"),
+        Option("depth", "int", "levels to show"),
+    ), example="params --by type"),
+    Verb("log", "structure and counts of a delta", "delta", 0, 1, example="log"),
+    Verb("data", "choose the data set", "data", 0, 1, (*_COLUMNS, Option("test_fraction", "float", "share held out, where there is no split")),
+         "data movie_reviews"),
+    Verb("train", "train what is trainable; again: goes on", "data", 0, 1, (
+        Option("epochs", "float", "passes over the data"),
+        Option("lr", "float", "learning rate; default: by delta type"),
+        Option("batch_size", "int", "rows a step"),
+        Option("max_steps", "int", "stop after so many steps"),
+        Option("eval_every", "int", "evaluate every so many steps"),
+        _ROWS,
+        Option("seed", "int", "for the order of rows"),
+        Option("max_length", "int", "tokens a row, at most"),
+        Option("restart", "flag", "begin anew instead of going on"),
+        *_COLUMNS,
+    ), "train movie_reviews --epochs 1 --rows 3000"),
+    Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (_ROWS, Option("batch_size", "int", "rows a step"), *_COLUMNS), "evaluate"),
+    Verb("predict", "what the model says about a sentence", "text", 1, None, example='predict "A warm, funny film."'),
+    Verb("save", "save a delta, and nothing else, to a folder", "folder delta", 1, 2, (
+        Option("force", "flag", "replace what is there, whatever it is"),
+    ), "save my-first-delta"),
+    Verb("load", "attach a saved delta", "folder", 1, 1, (Option("name", "text", "a name of its own for the delta"),), "load my-first-delta"),
+    Verb("code", "the Python that does what was done here", example="code"),
+    Verb("undo", "go back one step", example="undo"),
+    Verb("redo", "take the undone step again", example="redo"),
+    Verb("help", "this list, or one verb", "verb", 0, 2, example="help attach"),
+)  # fmt: skip
+
+VERBS: dict[str, Verb] = {verb.name: verb for verb in _ALL}
+
+
+def find_verb(name: str) -> Verb:
+    """The verb of that name.
+
+    Raises:
+        DeltaError: there is none; names the near ones.
+
+    Example:
+        >>> find_verb("graph").help
+        'the structure, folded, with counts'
+    """
+    if name in VERBS:
+        return VERBS[name]
+    msg = f"%delta has no verb {name!r}."
+    near = close(name, VERBS)
+    raise DeltaError(msg, expected=f"One of: {', '.join(VERBS)}.", nearest=near, try_=f"%delta {VERBS[near[0]].example}" if near else "%delta help")

@@ -1,0 +1,174 @@
+"""Verbs that change the model: attach, detach, reattach, remove, freeze, unfreeze."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb._suggest import close
+from deltanb.checkpoints import transplant
+from deltanb.engine import AutoDeltaConfig, AutoDeltaModel, declare, delta_class, unfreeze
+from deltanb.reports import Outcome
+from deltanb.structure import snapshot
+from deltanb.workbench._core import Core
+from deltanb.workbench._python import call, construct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deltanb.engine import BaseDeltaConfig, DeltaModel
+    from deltanb.workbench._core import Step
+
+__all__ = ["Change"]
+
+
+class Change(Core):
+    """The verbs of `Core` that change the model."""
+
+    def attach(
+        self,
+        delta_type: str,
+        patterns: Sequence[str] | None = None,
+        *,
+        name: str | None = None,
+        exclude: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Outcome:
+        """Attach a delta. The same again is kept; another one under the same name replaces it, and the old one is parked.
+
+        Args:
+            delta_type: ``adapter``, ``lora`` or ``bitfit``.
+            patterns: where; default: the type's own, by role.
+            name: of the delta; default: its type.
+            exclude: patterns to leave out.
+            **options: the type's options, or their short names.
+        """
+        model, kind = self.model, delta_class(delta_type)
+        named = {kind.config_class.field(key).name: value for key, value in options.items()}
+        config = AutoDeltaConfig.from_dict(
+            {"delta_type": delta_type, "modified_modules": list(patterns) if patterns else None, "exclude_modules": exclude, **named}
+        )
+        own = name or delta_type
+        old = self.attached.get(own)
+        if old is not None and old.delta_type == delta_type and old.config == config:
+            return self._about(old, f"{own} is attached already, just so: kept as it is.", [])
+        with self.step("attach", f"%delta attach {delta_type}") as step:
+            delta, notes = _built(model, config, own, old)
+            if old is not None:
+                self.parked[own] = old
+                step.python.append(f"{own}.detach()")
+                notes.append(f"the {own} that was here is parked with its weights; %delta undo brings it back")
+            step.python.append(construct(delta))
+            self._carry_over(old, delta, step, notes)
+        return self._about(delta, f"Attached {delta_type}{f' {own!r}' if own != delta_type else ''} to {len(delta.hosts)} modules.", notes)
+
+    def _carry_over(self, old: DeltaModel | None, delta: DeltaModel, step: Step, notes: list[str]) -> None:
+        """What was declared trainable through the old delta holds for the one in its place."""
+        for entry in old.declarations if old is not None else []:
+            module = self.model.get_submodule(entry.scope)
+            delta.freeze_module(module, exclude=list(entry.exclude), set_state_dict=entry.filtered)
+            step.python.append(call(f"{delta.name}.freeze_module", exclude=list(entry.exclude)))
+            notes.append(f"still frozen, but: {', '.join(entry.exclude) or 'nothing'}")
+
+    def _about(self, delta: DeltaModel, title: str, notes: list[str]) -> Outcome:
+        added = sum(p.numel() for p in delta.parameters())
+        took = sum(entry.aside.numel() for entry in delta.owned.values() if entry.core)
+        counts = snapshot(self.model).counts
+        options = ", ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in delta.config.options().items())
+        facts = {"where": _hits(delta), **({"options": options} if options else {})}
+        facts["parameters"] = f"+{added:,}" + (f", and {took:,} of the backbone's biases" if took else "")
+        facts["trainable now"] = f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.2%})"
+        after = "%delta params" if delta.declarations else "%delta freeze --exclude deltas classifier"
+        return Outcome(title, facts, [*delta.notes, *notes], next=after, value=delta)
+
+    def detach(self, name: str | None = None) -> Outcome:
+        """Take a delta out and park it; the one last attached unless named. Done already: nothing happens."""
+        if name in self.parked and name not in self.attached:
+            return Outcome(f"{name} is detached already.", next=f"%delta reattach {name}")
+        delta = self.delta(name)
+        with self.step("detach", f"%delta detach {delta.name}") as step:
+            delta.detach()
+            self.parked[delta.name] = delta
+            step.python.append(f"{delta.name}.detach()")
+        return Outcome(f"Detached {delta.name}: the backbone is as it was without it.", next=f"%delta reattach {delta.name}", value=delta)
+
+    def reattach(self, name: str | None = None) -> Outcome:
+        """Put a parked delta back, with its weights."""
+        own = name or next(reversed(self.parked), None)
+        if own in self.attached:
+            return self._about(self.attached[own], f"{own} is attached already.", [])
+        if own is None or own not in self.parked:
+            model = self.model
+            del model
+            msg = f"No parked delta is called {own!r}." if own else "No delta is parked."
+            parked = f"Parked: {', '.join(self.parked)}." if self.parked else "Detach one first, or load one."
+            raise DeltaError(msg, expected=parked, nearest=close(own or "", self.parked), try_="%delta load my-first-delta")
+        delta = self.parked[own]
+        with self.step("reattach", f"%delta reattach {own}") as step:
+            if delta.backbone_model is self.model:
+                delta.attach()
+                step.python.append(f"{own}.attach()")
+            else:
+                delta, notes = transplant(delta, self.model)
+                delta.notes += notes
+                step.python.append(f"# {own} came from an earlier backbone with its weights: save it there and load it here")
+            del self.parked[own]
+        return self._about(delta, f"{own} is attached again.", [])
+
+    def remove(self, name: str | None = None) -> Outcome:
+        """Detach a delta and forget it; undo brings it back."""
+        with self.step("remove", f"%delta remove {name or ''}".rstrip()) as step:
+            if name in self.parked and name not in self.attached:
+                del self.parked[name]
+                return Outcome(f"{name} was parked and is forgotten now.", next="%delta undo")
+            delta = self.delta(name)
+            delta.detach()
+            self.parked.pop(delta.name, None)
+            step.python.append(f"{delta.name}.detach()")
+        return Outcome(f"Removed {delta.name}: the backbone is as it was without it.", next="%delta undo")
+
+    def freeze(self, exclude: Sequence[str] | None = None) -> Outcome:
+        """Declare what trains: everything is frozen but what ``exclude`` names (default: ``deltas``)."""
+        model = self.model
+        current = list(self.attached.values())[-1] if self.attached else None
+        words = list(exclude) if exclude is not None else ["deltas"] if current else []
+        same = bool(current and [list(entry.exclude) for entry in current.declarations if not entry.scope] == [words])
+        if not same:
+            with self.step("freeze", "%delta freeze") as step:
+                if current is not None:
+                    current.freeze_module(exclude=words)
+                    step.python.append(call(f"{current.name}.freeze_module", exclude=words))
+                else:
+                    declare(model, None, words, filtered=False)
+                    step.python.append(f"deltanb.engine.declare(model, None, {words!r}, filtered=False)")
+        counts = snapshot(model).counts
+        title = "Frozen already, just so." if same else f"Frozen: everything but {', '.join(words) or 'nothing'}."
+        facts = {
+            "trainable": f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.4%})",
+            "of that, deltas": f"{counts.delta:,}",
+        }
+        notes = [] if counts.trainable else ["nothing trains now; --exclude deltas classifier leaves the deltas and the head trainable"]
+        return Outcome(title, facts, notes, next="%delta params")
+
+    def unfreeze(self) -> Outcome:
+        """Take back every declaration: what trains is as before the first freeze."""
+        with self.step("unfreeze", "%delta unfreeze") as step:
+            unfreeze(self.model)
+            step.python.append("deltanb.engine.unfreeze(model)")
+        counts = snapshot(self.model).counts
+        return Outcome("Unfrozen.", {"trainable": f"{counts.trainable:,} of {counts.total:,}"}, next="%delta params")
+
+
+def _built(model: Any, config: BaseDeltaConfig, name: str, old: DeltaModel | None) -> tuple[DeltaModel, list[str]]:
+    """The new delta in the place of the old one."""
+    if old is not None:
+        old.detach()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return AutoDeltaModel.from_config(config, model, name=name), []
+
+
+def _hits(delta: DeltaModel) -> str:
+    counts = delta.match_result.per_pattern
+    return ", ".join(f"{pattern} ×{count}" for pattern, count in counts.items())

@@ -1,0 +1,205 @@
+"""The heart of a workbench: what it holds, and how a step is taken, undone and redone.
+
+A step either happens whole or not at all: an error, or an interrupt, brings back the state before it. One lock keeps a
+second step from changing a model while the first is still at work.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb._suggest import close
+from deltanb.engine import deltas
+from deltanb.workbench._snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import nn
+
+    from deltanb.backbones import Backbone
+    from deltanb.engine import DeltaModel
+
+__all__ = ["Core", "Step"]
+
+_FIELDS = ("_backbone", "parked", "data_set", "before", "result", "first_values")
+
+
+@dataclass
+class Step:
+    """One thing that was done.
+
+    Attributes:
+        verb: which.
+        line: the ``%delta`` line, as far as known.
+        python: the Python that does the same.
+        then: the state before it.
+        now: the state after it.
+        undoable: whether it changed the workbench (saving does not).
+    """
+
+    verb: str
+    line: str
+    python: list[str] = field(default_factory=list)
+    then: Snapshot | None = None
+    now: Snapshot | None = None
+    undoable: bool = True
+    happened: bool = True
+    values_then: dict[str, torch.Tensor] = field(default_factory=dict)
+    values_now: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Core:
+    """State and steps; the verbs are in the classes built on it."""
+
+    def __init__(self) -> None:
+        self._backbone: Backbone | None = None
+        self.parked: dict[str, DeltaModel] = {}
+        self.data_set: Any = None
+        self.before: Any = None
+        self.result: Any = None
+        self.first_values: dict[str, tuple[int, torch.Tensor]] = {}
+        self.steps: list[Step] = []
+        self.undone: list[Step] = []
+        self.saved_to: dict[int, set[str]] = {}
+        self.line = ""
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> nn.Module:
+        """The backbone's module.
+
+        Raises:
+            DeltaError: there is no backbone yet.
+        """
+        return self.backbone_in_use.model
+
+    @property
+    def backbone_in_use(self) -> Backbone:
+        """The backbone.
+
+        Raises:
+            DeltaError: there is none yet.
+        """
+        if self._backbone is None:
+            msg = "There is no backbone yet."
+            raise DeltaError(msg, expected="A backbone first: the model that everything else works on.", try_="%delta backbone minilm")
+        return self._backbone
+
+    @property
+    def attached(self) -> dict[str, DeltaModel]:
+        """The attached deltas by name; empty without a backbone."""
+        return {} if self._backbone is None else deltas(self._backbone.model)
+
+    def delta(self, name: str | None = None) -> DeltaModel:
+        """An attached delta: the one of that name, or the one last attached.
+
+        Raises:
+            DeltaError: there is none.
+        """
+        attached = self.attached
+        if name is None and attached:
+            return list(attached.values())[-1]
+        if name in attached:
+            return attached[name]
+        model = self.model
+        del model
+        if name is None:
+            msg = "No delta is attached."
+            parked = f"Parked: {', '.join(self.parked)}." if self.parked else "A delta first."
+            try_ = f"%delta reattach {next(iter(self.parked))}" if self.parked else "%delta attach adapter output.dense"
+            raise DeltaError(msg, expected=parked, try_=try_)
+        where = " It is parked." if name in self.parked else ""
+        msg = f"No attached delta is called {name!r}.{where}"
+        names = list(attached) or ["none"]
+        try_ = f"%delta reattach {name}" if name in self.parked else "%delta params"
+        raise DeltaError(msg, expected=f"Attached: {', '.join(names)}.", nearest=close(name, [*attached, *self.parked]), try_=try_)
+
+    @contextmanager
+    def locked(self, verb: str) -> Iterator[None]:
+        """Hold the workbench for the time of a verb.
+
+        Raises:
+            DeltaError: another verb holds it.
+        """
+        if not self._lock.acquire(blocking=False):
+            msg = f"{verb} has to wait: another step is still at work on this model."
+            raise DeltaError(msg, expected="One step at a time.", try_="stop it, or wait until it is done")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def step(self, verb: str, line: str = "") -> Iterator[Step]:
+        """Take a step: whole, or not at all.
+
+        Args:
+            verb: for messages.
+            line: the ``%delta`` line, unless the magic has set it.
+        """
+        entry = Step(verb, self.line or line)
+        with self.locked(verb):
+            entry.then = self._snapshot()
+            try:
+                yield entry
+            except KeyboardInterrupt:
+                self._go(entry.then)
+                msg = f"{verb} was interrupted."
+                raise DeltaError(msg, expected="The workbench is as it was before it.", try_=f"%delta {verb} again") from None
+            except BaseException:
+                self._go(entry.then)
+                raise
+            if entry.happened:
+                entry.now = self._snapshot()
+                entry.then.values, entry.now.values = entry.values_then, entry.values_now
+                self.steps.append(entry)
+                self.undone.clear()
+                self._forget_old_backbones()
+
+    def _snapshot(self) -> Snapshot:
+        fields = {name: dict(value) if isinstance(value := getattr(self, name), dict) else value for name in _FIELDS}
+        return Snapshot.take(self._backbone, fields)
+
+    def _go(self, moment: Snapshot) -> None:
+        moment.restore()
+        for name, value in moment.fields.items():
+            setattr(self, name, dict(value) if isinstance(value, dict) else value)
+
+    def _forget_old_backbones(self) -> None:
+        """Keep one earlier backbone for undo, not all of them: each is a whole model in memory."""
+        kept: list[Any] = []
+        for entry in reversed(self.steps):
+            for moment in (entry.now, entry.then):
+                if moment is not None and moment.backbone is not None and all(moment.backbone is not other for other in kept):
+                    kept.append(moment.backbone)
+            if len(kept) > 2:  # noqa: PLR2004 - this one and the one before
+                entry.undoable = False
+                entry.then = entry.now = None
+
+    def undo_step(self) -> Step | None:
+        """Go back before the last step that changed something; None if there is none."""
+        with self.locked("undo"):
+            at = next((i for i in reversed(range(len(self.steps))) if self.steps[i].undoable), None)
+            if at is None or self.steps[at].then is None:
+                return None
+            entry = self.steps[at]
+            self.undone = [entry, *self.undone]
+            del self.steps[at]
+            self._go(entry.then)  # type: ignore[arg-type]
+            return entry
+
+    def redo_step(self) -> Step | None:
+        """Take the step again that was undone last; None if there is none."""
+        with self.locked("redo"):
+            if not self.undone or self.undone[0].now is None:
+                return None
+            entry = self.undone.pop(0)
+            self.steps.append(entry)
+            self._go(entry.now)  # type: ignore[arg-type]
+            return entry

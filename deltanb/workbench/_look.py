@@ -1,0 +1,107 @@
+"""Verbs that look and change nothing but the backbone in use: backbone, graph, match, params, log, code."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.backbones import load_backbone
+from deltanb.engine import DELTA_TYPES, deltas, match, plan
+from deltanb.reports import Cost, MatchReport, Outcome, ParameterTable, StructureReport
+from deltanb.structure import snapshot
+from deltanb.workbench._core import Core
+from deltanb.workbench._python import script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deltanb.backbones import Backbone
+    from deltanb.engine import DeltaModel
+
+__all__ = ["Look"]
+
+
+class Look(Core):
+    """The verbs of `Core` that look."""
+
+    def backbone(self, spec: Any, *, variable: str = "", **options: Any) -> Outcome:
+        """Take a backbone. The same again gives a fresh one; deltas of the old one are parked.
+
+        Args:
+            spec: a name, a folder, a hub id, or a model; see `deltanb.backbones.load_backbone`.
+            variable: what a model of the user's is called, for the code.
+            **options: of `deltanb.backbones.load_backbone`.
+        """
+        with self.step("backbone", f"%delta backbone {variable or spec}") as step:
+            old = dict(self.attached)
+            loaded = load_backbone(spec, **options)
+            for name, delta in old.items():
+                self.parked[name] = delta
+            if loaded.kind == "yours":
+                for delta in reversed(list(deltas(loaded.model).values())):
+                    delta.detach()
+            self._backbone = loaded
+            self.before, self.result, self.first_values = snapshot(loaded.model), None, {}
+            source = f"backbone = deltanb.load_backbone({variable})  # {variable}: your own" if variable else f"backbone = {loaded.code}"
+            step.python = [source, "model = backbone.model"]
+        notes = [f"parked with their weights: {', '.join(old)} (%delta reattach NAME puts one on this backbone)"] if old else []
+        return self._about_backbone(loaded, notes)
+
+    def _about_backbone(self, loaded: Backbone, notes: list[str]) -> Outcome:
+        counts = self.before.counts
+        facts = {
+            "model": f"{type(loaded.model).__name__}, for {loaded.task}",
+            "parameters": f"{counts.total:,} in {len(self.before) - 1} modules",
+            "source": loaded.source,
+        }
+        return Outcome(f"Backbone {loaded.name}.", facts, notes, next="%delta graph", value=loaded)
+
+    def graph(self, *, depth: int | None = None, empty: bool = False, flow: bool = False, picture: bool = True) -> StructureReport:
+        """The folded structure.
+
+        Args:
+            depth: levels to show.
+            empty: show modules without parameters too.
+            flow: siblings in the order in which they are called.
+            picture: with the drawing, not the tree alone.
+        """
+        tree = snapshot(self.model)
+        if flow:
+            from deltanb.probe import call_order
+
+            tree = tree.in_order(call_order(self.model))
+        return StructureReport(tree, depth=depth, empty=empty, picture=picture)
+
+    def match(self, patterns: Sequence[str], exclude: Sequence[str] | None = None) -> MatchReport:
+        """Which modules patterns hit, and what each delta type would cost there."""
+        model = self.model
+        found = match(model, patterns, exclude)
+        return MatchReport(found, snapshot(model), cost=self._cost(patterns, exclude))
+
+    def _cost(self, patterns: Sequence[str], exclude: Sequence[str] | None) -> Cost | None:
+        """What each type would cost on these modules, with its default options; types that cannot sit there are left out."""
+        plans = []
+        for kind in DELTA_TYPES:
+            with suppress(DeltaError):
+                plans.append(plan(self.model, kind, list(patterns), exclude))
+        if not plans:
+            return None
+        first = plans[0]
+        return Cost(first.parameters, first.share, first.bytes, text=" · ".join(map(str, plans)))
+
+    def params(self, *, by: str = "module", depth: int | None = None) -> ParameterTable:
+        """Counts before and after, by module, type or delta."""
+        if by not in ("module", "type", "delta"):
+            msg = f"params cannot be listed by {by!r}."
+            raise DeltaError(msg, expected="by: module, type or delta.", try_="%delta params --by type")
+        return ParameterTable(snapshot(self.model), self.before, by=by, depth=depth)  # type: ignore[arg-type]
+
+    def log(self, name: str | None = None) -> None:
+        """Display structure and counts of a delta, as ``delta.log()`` does."""
+        delta: DeltaModel = self.delta(name)
+        delta.log()
+
+    def code(self) -> str:
+        """A Python script of what was done: it runs as it is."""
+        return script(self.steps)

@@ -1,0 +1,77 @@
+"""The state of a workbench at one moment, and the way back to it.
+
+Modules are kept as they are, not copied: a delta that was taken out waits with its weights. Values are copied only
+around training, and only those that train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deltanb.engine import apply_declarations, deltas, restore_declarations, snapshot_ownership
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from deltanb.backbones import Backbone
+    from deltanb.engine import Declaration, DeltaModel
+
+__all__ = ["Snapshot", "trainable_values"]
+
+
+@dataclass
+class Snapshot:
+    """A moment.
+
+    Attributes:
+        backbone: the backbone then, or None.
+        attached: its deltas, in order of attachment.
+        declarations: what was declared trainable.
+        ownership: for each delta the backbone tensors it owned.
+        fields: the workbench's plain fields.
+        values: of tensors, where a step changed them.
+    """
+
+    backbone: Backbone | None
+    attached: list[DeltaModel]
+    declarations: list[Declaration]
+    ownership: dict[int, dict[str, Any]]
+    fields: dict[str, Any]
+    values: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def take(cls, backbone: Backbone | None, fields: dict[str, Any]) -> Snapshot:
+        """The state now."""
+        if backbone is None:
+            return cls(None, [], [], {}, dict(fields))
+        attached = list(deltas(backbone.model).values())
+        return cls(backbone, attached, *snapshot_ownership(backbone.model), dict(fields))
+
+    def restore(self) -> None:
+        """Bring the backbone's deltas and declarations back to this moment."""
+        if self.backbone is None:
+            return
+        model = self.backbone.model
+        if list(deltas(model).values()) != self.attached:
+            for delta in reversed(list(deltas(model).values())):
+                delta.detach()
+            for delta in self.attached:
+                delta.attach()
+        restore_declarations(model, self.declarations, self.ownership)
+        apply_declarations(model)
+        self._put_values(model)
+
+    def _put_values(self, model: nn.Module) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in self.values:
+                    parameter.copy_(self.values[name])
+
+
+def trainable_values(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of all tensors that train, by name."""
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
