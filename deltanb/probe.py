@@ -5,6 +5,8 @@ The pass runs in torch's fake-tensor mode: no memory is taken, no weight is read
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from deltanb._errors import DeltaError
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
 __all__ = ["Call", "Trace", "call_order", "probe"]
@@ -86,7 +90,7 @@ def probe(model: nn.Module) -> Trace:
     try:
         for name, module in backbone_modules(model):
             handles += recorder.watch(name, module)
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        with _quiet(), _plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
             model.eval()
             _call(model, mode)
     except DeltaError:
@@ -127,6 +131,32 @@ def _call(model: nn.Module, mode: Any) -> None:
     torch.func.functional_call(model, stand_ins, (), inputs, tie_weights=True, strict=False)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own report of a step that failed: the trace says it."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@contextmanager
+def _plain_experts(model: nn.Module) -> Iterator[None]:
+    """Mixture-of-experts layers as plain products: the grouped kernel takes no fake float32."""
+    read = getattr(model, "get_experts_implementation", None)
+    before = read() if read else {}
+    if "grouped_mm" not in before.values():
+        yield
+        return
+    model.set_experts_implementation("batched_mm")  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        model.set_experts_implementation(before)  # type: ignore[operator]
+
+
 def _inputs(model: nn.Module) -> dict[str, Any]:
     """Inputs of the right kind and size, from the config."""
     import torch
@@ -147,7 +177,8 @@ def _inputs(model: nn.Module) -> dict[str, Any]:
         return {main: features, "decoder_input_ids": ids}
     if main == "input_values":
         return {main: torch.zeros(_BATCH, 8000, device=device, dtype=dtype)}
-    ids[:, -1] = getattr(config, "eos_token_id", None) if isinstance(getattr(config, "eos_token_id", None), int) else 1
+    end = getattr(config, "eos_token_id", None)
+    ids[:, -1] = end if isinstance(end, int) else 1
     if hasattr(config, "vision_config"):
         side, channels = config.vision_config.image_size, config.vision_config.num_channels
         return {"input_ids": ids, "pixel_values": torch.zeros(_BATCH, channels, side, side, device=device, dtype=dtype)}
