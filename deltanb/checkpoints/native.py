@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from deltanb import __version__
 from deltanb._errors import DeltaError
+from deltanb._version import __version__
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_file
 from deltanb.checkpoints._fingerprint import structure_fingerprint, tensors_digest, weights_fingerprint
 from deltanb.checkpoints._saved import Saved

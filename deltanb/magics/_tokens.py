@@ -54,14 +54,14 @@ def strip_comment(line: str) -> str:
 
 
 def words(line: str) -> list[str]:
-    """The words of a line; quotes group and are dropped, backslashes stay.
+    r"""The words of a line; quotes group and are dropped, backslashes stay.
 
     Raises:
         DeltaError: a quote is never closed.
 
     Example:
         >>> words(r"match '[r](\d)+\.fc2' fc1  # note")
-        ['match', '[r](\\\\d)+\\\\.fc2', 'fc1']
+        ['match', '[r](\\d)+\\.fc2', 'fc1']
     """
     lexer = shlex.shlex(strip_comment(line), posix=True, punctuation_chars=False)
     lexer.whitespace_split = True

@@ -1,0 +1,76 @@
+"""Make the pictures in README and docs: real screenshots of JupyterLab, so that they show what the code draws now.
+
+    .venv/bin/python tools/screenshots.py            # docs/pictures/*.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import sync_playwright  # noqa: E402 - needs the path
+
+from tests import lab  # noqa: E402 - needs the path
+
+FIRST = [
+    "%load_ext deltanb",
+    "%delta backbone minilm",
+    "%delta graph --depth 5",
+    "%delta match output.dense",
+    "%delta attach adapter output.dense bottleneck_dim=24",
+    "%delta freeze --exclude deltas classifier",
+    "%delta params --by delta",
+    "%delta train movie_reviews --epochs 1 --rows 3000",
+    "%delta predict A warm, funny film that stays with you.",
+    "%delta match fc2",
+]
+
+
+def main() -> None:
+    """Run the tour and photograph it, light and dark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--rows", type=int, default=3000, help="reviews to train on")
+    parser.add_argument("--all", action="store_true", help="also every cell by itself, light and dark, for looking at")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    cells = [cell.replace("3000", str(chosen.rows)) for cell in FIRST]
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as work:
+        lab.notebook(Path(work) / "first.ipynb", cells)
+        with lab.server(Path(home), Path(work)) as address, sync_playwright() as running, lab.browser_page(running, height=1000) as page:
+            lab.open_notebook(page, address, "first.ipynb")
+            page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+            lab.run_all(page)
+            page.wait_for_timeout(1000)
+            for theme in ("Light", "Dark") if chosen.all else ("Light",):
+                page.evaluate("name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", f"JupyterLab {theme}")
+                page.wait_for_timeout(1500)
+                _shoot(page, chosen.out, theme.lower(), each=chosen.all)
+
+
+def _shoot(page: Any, out: Path, theme: str, *, each: bool) -> None:
+    if theme == "light":
+        page.locator(".jp-Cell").nth(5).scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('.jp-Notebook .jp-WindowedPanel-outer')?.scrollBy(0, 0)")
+        page.set_viewport_size({"width": 1280, "height": 2600})
+        page.wait_for_timeout(800)
+        page.locator(".jp-Notebook").first.screenshot(path=out / "first-delta.png")
+        page.set_viewport_size({"width": 1280, "height": 1000})
+    if not each:
+        return
+    for at in range(page.locator(".jp-Notebook .jp-Cell").count()):
+        page.evaluate("at => jupyterapp.shell.currentWidget.content.activeCellIndex = at", at)
+        cell = page.locator(".jp-Notebook .jp-Cell").nth(at)
+        cell.scroll_into_view_if_needed()
+        page.wait_for_timeout(200)
+        cell.screenshot(path=out / f"cell-{at:02d}-{theme}.png")
+
+
+if __name__ == "__main__":
+    main()
