@@ -34,5 +34,5 @@ def activation(name: str) -> nn.Module:
     """
     from transformers.activations import get_activation
 
-    module: nn.Module = get_activation(_OWN.get(name, name))
+    module: nn.Module = get_activation(_OWN.get(name, name))  # type: ignore[no-untyped-call]
     return module

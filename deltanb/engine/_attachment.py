@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from deltanb._errors import DeltaError
 from deltanb.engine._freezing import apply_declarations, remember_baseline
 from deltanb.engine._insertion import reset_compiler
-from deltanb.engine._ownership import check_free, parameter_of, swap
+from deltanb.engine._ownership import check_free, parameter_of, swap, trained_before
 from deltanb.engine._registry import registry_of
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ def attach(delta: DeltaModel) -> None:
         module = backbone.get_submodule(host)
         module.add_module(delta.name, _moved(child, module, backbone))
     for name, parameter in delta.created.items():
-        _place(backbone, name, parameter)
+        _place(backbone, name, _fitted(parameter, backbone.get_submodule(name.rpartition(".")[0])))
+    for name, owned in delta.owned.items():
+        owned.trainable = trained_before(backbone, name)
     swap(backbone, delta.owned)
     if delta.waiting:
         remember_baseline(backbone)
-        registry.declarations += delta.waiting
+        registry.declarations = sorted([*registry.declarations, *delta.waiting], key=lambda entry: entry.at)
         delta.waiting = []
     registry.attached[delta.name] = delta
     delta.attached = True
@@ -56,6 +58,7 @@ def detach(delta: DeltaModel) -> None:
         delattr(backbone.get_submodule(host), delta.name)
     swap(backbone, delta.owned)
     for name in delta.created:
+        delta.created[name] = parameter_of(backbone, name)
         _place(backbone, name, None)
     del registry.attached[delta.name]
     delta.attached = False
@@ -75,7 +78,7 @@ def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> No
 
 
 def _hook_in_order(delta: DeltaModel) -> None:
-    """Hook in, older deltas of a host first whatever the order of attachment: outputs are then the same again."""
+    """Hook in, older deltas of a host first whatever the order of attachment: outputs and tree are then the same again."""
     backbone = delta.backbone_model
     attached = sorted(registry_of(backbone).attached.values(), key=lambda other: other.serial)
     for host in delta.modules:
@@ -83,7 +86,16 @@ def _hook_in_order(delta: DeltaModel) -> None:
         for other in (other for other in attached if host in other.modules):
             if host in other.handles:
                 other.handles[host].remove()
+            module._modules[other.name] = module._modules.pop(other.name)
             other.handles[host] = module.register_forward_hook(other.make_hook(), with_kwargs=True)
+
+
+def _fitted(parameter: nn.Parameter, host: nn.Module) -> nn.Parameter:
+    """A created bias as its host's weight is now, in case the backbone was converted while the delta was detached."""
+    weight = host._parameters.get("weight")
+    if weight is not None and weight.is_floating_point() and not weight.is_meta:
+        parameter.data = parameter.data.to(weight.device, weight.dtype)
+    return parameter
 
 
 def _moved(child: nn.Module, host: nn.Module, backbone: nn.Module) -> nn.Module:

@@ -6,15 +6,17 @@ attached; a failure leaves the backbone as it was.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from deltanb._errors import DeltaError
 from deltanb.engine import _upward
 from deltanb.engine._attachment import attach, detach
 from deltanb.engine._checks import check_call, check_container, checked_backbone
+from deltanb.engine._config import CommonOptions
 from deltanb.engine._freezing import declare
 from deltanb.engine._hosts import Host, Hosts
 from deltanb.engine._insertion import After
@@ -37,28 +39,6 @@ __all__ = ["CommonOptions", "DeltaModel"]
 
 _births = count()
 _SETTINGS = ("modified_modules", "exclude_modules", "unfrozen_modules", "common_structure")
-
-
-class CommonOptions(TypedDict, total=False):
-    """What every delta's constructor takes by keyword.
-
-    Attributes:
-        modified_modules: patterns of the hosts; default: the type's, by role.
-        exclude_modules: patterns to leave out.
-        unfrozen_modules: default of ``freeze_module``'s ``exclude``; ``["deltas"]`` unless given.
-        common_structure: kept for old scripts; a pattern's ``@`` says that it names roles.
-        interactive_modify: kept for old scripts.
-        backend: ``"hf"``.
-        name: of the delta; default: its type, with ``_1``, ``_2``, … for more of them.
-    """
-
-    modified_modules: Sequence[str] | str | None
-    exclude_modules: Sequence[str] | str | None
-    unfrozen_modules: Sequence[str] | None
-    common_structure: bool | None
-    interactive_modify: bool | int
-    backend: str
-    name: str | None
 
 
 class DeltaModel:
@@ -90,6 +70,9 @@ class DeltaModel:
     def _prepare(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> None:
         """Everything up to attaching: after this the backbone is still as it was."""
         check_call(type(self).__name__, common.get("interactive_modify", False), common.get("backend", "hf"))
+        for key in common:
+            if key not in CommonOptions.__annotations__:
+                raise self.config_class.unknown(key)
         self.backbone_model = checked_backbone(backbone_model)
         self.config = self._config(options, common)
         found = Hosts(self.backbone_model, self.modified_modules, self.config.exclude_modules)
@@ -114,14 +97,14 @@ class DeltaModel:
 
         delta = cls.__new__(cls)
         with torch.device("meta"):
-            delta._prepare(backbone_model, config, {"name": name})
+            DeltaModel._prepare(delta, backbone_model, config, {"name": name})
         return delta
 
     @classmethod
     def _config(cls, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> BaseDeltaConfig:
+        given: dict[str, Any] = {key: common[key] for key in _SETTINGS if common.get(key) is not None}  # type: ignore[literal-required]
         if not isinstance(options, Mapping):
-            return options
-        given = {key: common[key] for key in _SETTINGS if common.get(key) is not None}  # type: ignore[literal-required]
+            return dataclasses.replace(options, **given)  # a copy: one config may serve several deltas
         return cls.config_class(**options, **given)
 
     def _chosen_name(self, name: str | None) -> str:
@@ -183,7 +166,10 @@ class DeltaModel:
     # Freezing -------------------------------------------------------------------------------------------------------
 
     def freeze_module(
-        self, module: nn.Module | None = None, exclude: str | Sequence[str] | None = None, set_state_dict: bool = True  # noqa: FBT001, FBT002
+        self,
+        module: nn.Module | None = None,
+        exclude: str | Sequence[str] | None = None,
+        set_state_dict: bool = True,  # noqa: FBT001, FBT002
     ) -> None:
         """Declare what trains: everything in ``module`` is frozen but what ``exclude`` names.
 
@@ -234,7 +220,9 @@ class DeltaModel:
     def module_parameters(self, name: str | None = None) -> dict[str, nn.Parameter]:
         """Parameters of the delta's own modules, by the name they have in the backbone (under the delta's, or ``name``)."""
         return {
-            f"{host}.{name or self.name}.{key}": parameter for host, child in self.modules.items() for key, parameter in child.named_parameters()
+            f"{host}.{name or self.name}.{key}": parameter
+            for host, child in self.modules.items()
+            for key, parameter in child.named_parameters()
         }
 
     def tensors(self, name: str | None = None) -> dict[str, torch.Tensor]:
@@ -246,7 +234,8 @@ class DeltaModel:
         owned = {
             key: parameter_of(self.backbone_model, key).detach() if self.attached else entry.aside for key, entry in self.owned.items()
         }
-        created = {key: parameter.detach() for key, parameter in self.created.items()}
+        here = {key: parameter_of(self.backbone_model, key) for key in self.created} if self.attached else self.created
+        created = {key: parameter.detach() for key, parameter in here.items()}
         modules = {key: parameter.detach() for key, parameter in self.module_parameters(name).items()}
         return {**modules, **created, **owned}
 
@@ -271,7 +260,8 @@ class DeltaModel:
     @property
     def modified_modules(self) -> list[str]:
         """The patterns it was attached by."""
-        return list(self.config.modified_modules or self.default_modified_modules)
+        own = self.config.modified_modules
+        return list(self.default_modified_modules if own is None else own)
 
     # Show and save --------------------------------------------------------------------------------------------------
 

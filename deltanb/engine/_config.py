@@ -6,14 +6,20 @@ The same fields feed Python, the ``%delta`` line, completion, help and ``config.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 
-__all__ = ["BaseDeltaConfig", "option"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["BaseDeltaConfig", "CommonOptions", "option"]
 
 
 def option(default: Any, text: str, *, minimum: float | None = None, below: float | None = None, choices: Any = (), alias: str = "") -> Any:
@@ -33,6 +39,28 @@ def option(default: Any, text: str, *, minimum: float | None = None, below: floa
     """
     metadata = {"help": text, "minimum": minimum, "below": below, "choices": choices, "alias": alias}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+class CommonOptions(TypedDict, total=False):
+    """What every delta's constructor takes by keyword.
+
+    Attributes:
+        modified_modules: patterns of the hosts; default: the type's, by role.
+        exclude_modules: patterns to leave out.
+        unfrozen_modules: default of ``freeze_module``'s ``exclude``; ``["deltas"]`` unless given.
+        common_structure: kept for old scripts; a pattern's ``@`` says that it names roles.
+        interactive_modify: kept for old scripts.
+        backend: ``"hf"``.
+        name: of the delta; default: its type, with ``_1``, ``_2``, … for more of them.
+    """
+
+    modified_modules: Sequence[str] | str | None
+    exclude_modules: Sequence[str] | str | None
+    unfrozen_modules: Sequence[str] | None
+    common_structure: bool | None
+    interactive_modify: bool | int
+    backend: str
+    name: str | None
 
 
 @dataclass(kw_only=True)
@@ -55,7 +83,8 @@ class BaseDeltaConfig:
     def __post_init__(self) -> None:
         self.modified_modules = _as_list(self.modified_modules)
         self.exclude_modules = _as_list(self.exclude_modules)
-        self.unfrozen_modules = _as_list(self.unfrozen_modules) or []
+        words = _as_list(self.unfrozen_modules)
+        self.unfrozen_modules = ["deltas"] if words is None else words
         for key in self.option_names():
             setattr(self, key, self.checked(key, getattr(self, key)))
 
@@ -81,9 +110,16 @@ class BaseDeltaConfig:
         for entry in dataclasses.fields(cls):
             if key in (entry.name, entry.metadata.get("alias")):
                 return entry
-        names = cls.option_names()
+        raise cls.unknown(key)
+
+    @classmethod
+    def unknown(cls, key: str) -> DeltaError:
+        """The error for an option that there is not; names the near ones and all of the type's own."""
+        own = cls.option_names()
+        every = [*own, "name", *(entry.name for entry in dataclasses.fields(BaseDeltaConfig))]
+        expected = f"One of: {', '.join(own)}." if own else "It has no options of its own."
         msg = f"{cls.delta_type} has no option {key!r}."
-        raise DeltaError(msg, expected=f"One of: {', '.join(names)}.", nearest=close(key, names), try_=f"%delta help attach {cls.delta_type}")
+        return DeltaError(msg, expected=expected, nearest=close(key, every), try_=f"%delta help attach {cls.delta_type}")
 
     @classmethod
     def checked(cls, key: str, value: Any) -> Any:
@@ -127,7 +163,9 @@ class BaseDeltaConfig:
 
 
 def _as_list(value: Any) -> list[str] | None:
-    return None if value is None else [value] if isinstance(value, str) else list(value)
+    if value is None:
+        return None
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
 
 
 def _choices(metadata: Any) -> list[str]:
@@ -143,11 +181,15 @@ def _convert(value: Any, kind: Any) -> Any:
         return value if isinstance(value, bool) else None
     if kind is str:
         return value if isinstance(value, str) and value else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:  # noqa: PLR0124 - NaN
+    if isinstance(value, bool) or not isinstance(value, Real):  # numpy's numbers are numbers
         return None
-    if kind is int:
-        return int(value) if float(value).is_integer() else None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(number) or (kind is int and not number.is_integer()):
+        return None
+    return kind(value)
 
 
 def _read(text: str) -> Any:

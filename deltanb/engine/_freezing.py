@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb.addressing import as_patterns, match_names, pattern_hits
 from deltanb.engine._ownership import check_free, parameter_of, swap, take
-from deltanb.engine._registry import Registry, registry_of
+from deltanb.engine._registry import Registry, registry_of, unwrapped
 from deltanb.engine._state_filter import sync_filters
 from deltanb.roles import family_of, role_names
 from deltanb.structure import backbone_modules, module_names, parameter_names
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["Declaration", "apply_declarations", "declare", "dump", "named_tensors", "remember_baseline", "restore_declarations", "snapshot_ownership", "unfreeze"]
+__all__ = [
+    "Declaration",
+    "apply_declarations",
+    "declare",
+    "dump",
+    "named_tensors",
+    "remember_baseline",
+    "restore_declarations",
+    "snapshot_ownership",
+    "unfreeze",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Declaration:
         trainable: the backbone's parameters that these patterns hit.
         known: the deltas that were attached then; one that comes later trains whatever this says.
         filtered: whether ``state_dict()`` of the scope shows trainable tensors only.
+        at: its place among the backbone's declarations, which a detach and attach do not change.
     """
 
     delta: str | None
@@ -46,6 +57,7 @@ class Declaration:
     trainable: frozenset[str]
     known: frozenset[str]
     filtered: bool
+    at: int = 0
 
     def lets_train(self, delta: str) -> bool:
         """Whether the modules of a delta train."""
@@ -77,17 +89,20 @@ def declare(
     Raises:
         DeltaError: a pattern hits nothing, or a tensor belongs to another delta.
     """
+    backbone = unwrapped(backbone)
     registry = registry_of(backbone)
     words = as_patterns(exclude, "exclude pattern") if exclude else []
     patterns = [word for word in words if word != "deltas" and word not in registry.attached]
     trainable = _resolve(backbone, patterns, scope)
     owner = delta.name if delta else None
+    kept = [old for old in registry.declarations if old.delta != owner or (scope and old.scope != scope)]
     if delta:
         check_free(delta, trainable, registry.attached)
-        _update_ownership(backbone, delta, trainable - set(delta.created))
+        declared = trainable.union(*(old.trainable for old in kept if old.delta == owner))
+        _update_ownership(backbone, delta, declared - set(delta.created))
     remember_baseline(backbone)
-    entry = Declaration(owner, scope, tuple(words), frozenset(trainable), frozenset(registry.attached), filtered)
-    kept = [old for old in registry.declarations if old.delta != owner or (scope and old.scope != scope)]
+    registry.clock += 1
+    entry = Declaration(owner, scope, tuple(words), frozenset(trainable), frozenset(registry.attached), filtered, registry.clock)
     registry.declarations = [*kept, entry]
     apply_declarations(backbone)
     return entry
@@ -116,8 +131,8 @@ def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[st
         hit.update(direct)
         hit.update(name for name in parameters if any(name.startswith(f"{module}.") for module in below))
     first = {id(parameter): name for name, parameter in named_tensors(backbone)}
-    names = {first[id(parameter_of(backbone, name))] for name in hit}
-    return {name for name in names if not scope or name.startswith(f"{scope}.")}
+    found = {id(parameter_of(backbone, name)) for name in hit}
+    return {first[tensor] for tensor in found if not scope or tensor in _tensors_in(backbone, scope)}
 
 
 def _update_ownership(backbone: nn.Module, delta: DeltaModel, trainable: set[str]) -> None:
@@ -146,10 +161,11 @@ def apply_declarations(backbone: nn.Module) -> None:
 
 
 def _apply_to_backbone(backbone: nn.Module, registry: Registry, active: Sequence[Declaration]) -> None:
+    scopes = {entry.scope: _tensors_in(backbone, entry.scope) for entry in active if entry.scope}
     for name, parameter in named_tensors(backbone):
         flag = (registry.baseline or {}).get(name, parameter.requires_grad)
         for entry in active:
-            if _in_scope(name, entry):
+            if not entry.scope or id(parameter) in scopes[entry.scope]:
                 flag = name in entry.trainable
         if parameter.is_floating_point() and parameter.requires_grad != flag:
             parameter.requires_grad_(flag)
@@ -157,17 +173,19 @@ def _apply_to_backbone(backbone: nn.Module, registry: Registry, active: Sequence
 
 def _apply_to_delta(backbone: nn.Module, delta: DeltaModel, active: Sequence[Declaration]) -> None:
     """The tensors that a delta's type works on follow the delta, not the backbone."""
+    scopes = {entry.scope: _tensors_in(backbone, entry.scope) for entry in active if entry.scope}
     core = {name: parameter_of(backbone, name) for name in delta.core_names()}
     for name, parameter in [*core.items(), *delta.module_parameters().items()]:
         flag = True
         for entry in active:
-            if _in_scope(name, entry):
+            if not entry.scope or id(parameter) in scopes[entry.scope]:
                 flag = entry.lets_train(delta.name) or name in entry.trainable
         parameter.requires_grad_(flag)
 
 
-def _in_scope(name: str, entry: Declaration) -> bool:
-    return not entry.scope or name.startswith(f"{entry.scope}.")
+def _tensors_in(backbone: nn.Module, scope: str) -> set[int]:
+    """The tensors of a module, those that it shares with others too."""
+    return {id(parameter) for parameter in backbone.get_submodule(scope).parameters()}
 
 
 def unfreeze(backbone: nn.Module) -> None:
@@ -184,6 +202,7 @@ def unfreeze(backbone: nn.Module) -> None:
         >>> model[0].weight.requires_grad
         True
     """
+    backbone = unwrapped(backbone)
     registry_of(backbone).declarations = []
     apply_declarations(backbone)
 

@@ -94,6 +94,10 @@ class Host:
         Raises:
             DeltaError: neither tells; says why.
         """
+        if _channels_first(self.module):
+            kind = type(self.module).__name__
+            msg = f"{self.name} ({kind}) gives channels first, so its output ends in positions, not in features."
+            raise DeltaError(msg, expected="A Linear, Conv1D, Embedding, LayerNorm, or a module made of them.", try_="%delta graph")
         size = _size_by_type(self.module)
         return self._size_by_trial() if size is None else size
 
@@ -105,7 +109,7 @@ class Host:
         kind = type(self.module).__name__
         why = f"the trial pass ended early: {trace.failure}" if trace.failure else "a pass through the model never calls it"
         msg = f"{self.name} ({kind}) gives no output to change: {why}."
-        below = [name for name, module in self.module.named_modules() if name and _size_by_type(module)]
+        below = [name for name, module in backbone_modules(self.module) if name and _size_by_type(module)]
         msg_try = f"%delta match {self.name.rpartition('.')[2]}.{below[0]}" if below else "%delta graph"
         raise DeltaError(msg, expected="A module that the model calls.", try_=msg_try)
 
@@ -135,13 +139,23 @@ class Hosts:
         modules = {name: module for name, module in backbone_modules(self.backbone) if isinstance(module, nn.Embedding)}
         found: list[str] = []
         for name in names:
-            twins = [other for other, module in modules.items() if other != name and name in modules and module.weight is modules[name].weight]
+            weight = modules[name].weight if name in modules else None
+            twins = [other for other, module in modules.items() if other != name and module.weight is weight]
             if twins and name.rpartition(".")[2] == "shared":
                 self.notes.append(f"{name} is never called in this model; {', '.join(twins)} hold the same tensor and are taken instead")
                 found += twins
             else:
                 found.append(name)
         return list(dict.fromkeys(found))
+
+
+def _channels_first(module: nn.Module) -> bool:
+    """Whether the last dimension of a module's output is a position in time or space."""
+    from torch import nn
+    from torch.nn.modules.batchnorm import _NormBase
+    from torch.nn.modules.conv import _ConvNd
+
+    return isinstance(module, (_ConvNd, _NormBase, nn.GroupNorm))
 
 
 def _size_by_type(module: nn.Module) -> int | None:

@@ -23,7 +23,7 @@ class After:
     def __init__(self, child: str) -> None:
         self.child = child
 
-    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+    def __call__(self, host: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
         return change_first(output, getattr(host, self.child))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.structure import module_names, parameter_names
@@ -41,12 +41,12 @@ def check_name(name: str, backbone: nn.Module, hosts: Sequence[Host]) -> None:
     """
     reason = _reason(name, backbone, hosts)
     if reason:
-        other = f"{name}_delta" if isinstance(name, str) and name.isidentifier() else "reviews"
+        other = f"{name}_delta" if str(name).isidentifier() else "reviews"
         msg = f"A delta cannot be called {name!r}: {reason}."
         raise DeltaError(msg, expected="An identifier that the backbone does not use.", try_=f"name={other!r}, or --name {other}")
 
 
-def _reason(name: str, backbone: nn.Module, hosts: Sequence[Host]) -> str:
+def _reason(name: Any, backbone: nn.Module, hosts: Sequence[Host]) -> str:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         return "it must be a Python identifier (letters, digits, _)"
     if name in _WORDS or name.startswith("_"):

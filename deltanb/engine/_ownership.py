@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
+from deltanb.engine._registry import registry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["Owned", "check_free", "own_tensors", "parameter_of", "swap", "take", "take_core"]
+__all__ = ["Owned", "check_free", "own_tensors", "parameter_of", "swap", "take", "take_core", "trained_before"]
 
 
 @dataclass
@@ -53,8 +54,13 @@ def parameter_of(backbone: nn.Module, name: str) -> nn.Parameter:
 
 def take(backbone: nn.Module, name: str, *, core: bool) -> Owned:
     """Set the tensor's present value aside as the original."""
-    parameter = parameter_of(backbone, name)
-    return Owned(parameter.detach().clone(), parameter.requires_grad, core)
+    return Owned(parameter_of(backbone, name).detach().clone(), trained_before(backbone, name), core)
+
+
+def trained_before(backbone: nn.Module, name: str) -> bool:
+    """``requires_grad`` of a tensor without any declaration."""
+    baseline = registry_of(backbone).baseline or {}
+    return baseline.get(name, parameter_of(backbone, name).requires_grad)
 
 
 def take_core(delta: DeltaModel, names: Iterable[str]) -> None:
@@ -70,8 +76,6 @@ def own_tensors(delta: DeltaModel, names: Iterable[str]) -> dict[str, torch.Tens
     Raises:
         DeltaError: another attached delta owns one of them.
     """
-    from deltanb.engine._registry import registry_of
-
     backbone = delta.backbone_model
     present = [name for name in names if _has_parameter(backbone, name)]
     check_free(delta, present, registry_of(backbone).attached)

@@ -25,18 +25,18 @@ class Registry:
         attached: name to delta, in order of attachment.
         declarations: the freeze declarations in force, oldest first; a later one overrides.
         baseline: ``requires_grad`` of the backbone's parameters before the first declaration; None without one.
+        clock: how many declarations there have been.
     """
 
     def __init__(self) -> None:
         self.attached: dict[str, DeltaModel] = {}
         self.declarations: list[Declaration] = []
         self.baseline: dict[str, bool] | None = None
+        self.clock = 0
 
     def owners(self) -> dict[str, tuple[str, bool]]:
         """For each backbone tensor that an attached delta owns: the delta, and whether the delta created it."""
-        return {
-            name: (delta.name, name in delta.created) for delta in self.attached.values() for name in [*delta.owned, *delta.created]
-        }
+        return {name: (delta.name, name in delta.created) for delta in self.attached.values() for name in [*delta.owned, *delta.created]}
 
 
 def registry_of(model: nn.Module) -> Registry:

@@ -63,7 +63,7 @@ def sync_filters(backbone: nn.Module, scopes: Collection[str]) -> None:
         module = backbone.get_submodule(scope)
         if _HANDLE in module.__dict__:
             module.__dict__.pop(_HANDLE).remove()
-        module.__dict__[_HANDLE] = module.register_state_dict_post_hook(_TrainableOnly(paused))
+        module.__dict__[_HANDLE] = module.register_state_dict_post_hook(_TrainableOnly(paused))  # type: ignore[no-untyped-call]
         for holder in (backbone, module):
             if hasattr(type(holder), _SAVE):
                 holder.__dict__[_SAVE] = _WholeModelSave(holder, paused)

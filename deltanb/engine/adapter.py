@@ -71,8 +71,8 @@ class AdapterLayer(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """``hidden`` [..., d] plus the bottleneck's output, in the dtype of ``hidden``."""
-        weight = self.modulelist.down_proj.weight
-        added: torch.Tensor = self.modulelist(hidden.to(weight.dtype))
+        wide = next(self.modulelist.parameters()).dtype
+        added: torch.Tensor = self.modulelist(hidden.to(wide))
         return hidden + added.to(hidden.dtype)
 
 

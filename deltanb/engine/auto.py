@@ -35,7 +35,7 @@ _FACTS = {
 }
 
 
-def delta_class(delta_type: str) -> type[DeltaModel]:
+def delta_class(delta_type: Any) -> type[DeltaModel]:
     """The class of a delta type.
 
     Raises:
@@ -45,7 +45,7 @@ def delta_class(delta_type: str) -> type[DeltaModel]:
         >>> delta_class("lora").__name__
         'LoraModel'
     """
-    if delta_type in DELTA_TYPES:
+    if isinstance(delta_type, str) and delta_type in DELTA_TYPES:
         return DELTA_TYPES[delta_type]
     msg = f"There is no delta type {delta_type!r}."
     raise DeltaError(
@@ -74,12 +74,10 @@ class AutoDeltaConfig:
         data = {**config, **changes}
         if "delta_type" not in data:
             msg = "The settings name no delta_type."
-            raise DeltaError(msg, expected=f"delta_type: one of {', '.join(DELTA_TYPES)}.", try_="AutoDeltaConfig.from_dict({'delta_type': 'lora'})")
+            example = "AutoDeltaConfig.from_dict({'delta_type': 'lora'})"
+            raise DeltaError(msg, expected=f"delta_type: one of {', '.join(DELTA_TYPES)}.", try_=example)
         kind = delta_class(data["delta_type"]).config_class
-        options = {key: value for key, value in data.items() if key not in _FACTS}
-        for key in options:
-            kind.field(key)
-        return kind(**options)
+        return kind(**{kind.field(key).name: value for key, value in data.items() if key not in _FACTS})
 
     @classmethod
     def from_finetuned(cls, finetuned_delta_path: str | Path) -> BaseDeltaConfig:

@@ -22,6 +22,7 @@ from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig, option
 from deltanb.engine._hosts import is_conv1d
 from deltanb.engine._insertion import AddParallel
+from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
     from deltanb.engine._hosts import Host
@@ -145,7 +146,7 @@ class LoraModel(DeltaModel):
         if isinstance(module, nn.Linear):
             return LoraLayer(module.in_features, module.out_features, **options)
         if is_conv1d(module):
-            return LoraLayer(module.weight.shape[0], host.output_size, **options)  # type: ignore[index,union-attr,arg-type]
+            return LoraLayer(module.weight.shape[0], host.output_size, **options)  # type: ignore[index,arg-type]
         raise _no_host(host)
 
     def make_hook(self) -> AddParallel:
@@ -160,12 +161,15 @@ def _embedding_scale(module: nn.Module) -> float:
 
 def _no_host(host: Host) -> DeltaError:
     kind = type(host.module).__name__
-    below = [name for name, module in host.module.named_modules() if isinstance(module, nn.Linear) or is_conv1d(module)]
+    below = [name for name, module in backbone_modules(host.module) if isinstance(module, nn.Linear) or is_conv1d(module)]
     last = host.name.rpartition(".")[2]
     if below:
         near = list(dict.fromkeys(f"{last}.{name}" for name in below))[:4]
         return DeltaError(
-            f"LoRA cannot sit on {host.name} ({kind}).", expected="A Linear, Conv1D or Embedding.", nearest=near, try_=f"%delta attach lora {near[0]}"
+            f"LoRA cannot sit on {host.name} ({kind}).",
+            expected="A Linear, Conv1D or Embedding.",
+            nearest=near,
+            try_=f"%delta attach lora {near[0]}",
         )
     others = "bitfit trains its bias; an adapter can follow it"
     return DeltaError(
