@@ -47,9 +47,7 @@ class Counts:
         return self.total - self.trainable
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.total + other.total, self.trainable + other.trainable, self.delta + other.delta, self.buffers + other.buffers
-        )
+        return Counts(self.total + other.total, self.trainable + other.trainable, self.delta + other.delta, self.buffers + other.buffers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +202,17 @@ class _Reader:
         known = self.modules.setdefault(id(module), name)
         same_as = known if known != name else None
         delta = delta or module.__dict__.get(DELTA_MARK)
-        parameters, buffers, children, own = (), (), (), Counts()
+        own = Counts()
+        parameters: tuple[ParameterInfo, ...] = ()
+        buffers: tuple[BufferInfo, ...] = ()
+        children: tuple[ModuleNode, ...] = ()
         if same_as is None:
             parameters, own = self._parameters(module, name, delta)
             buffers, own = self._buffers(module, own)
             children = tuple(
-                self.node(child, f"{name}.{key}" if name else key, key, delta) for key, child in module._modules.items() if child is not None
+                self.node(child, f"{name}.{key}" if name else key, key, delta)
+                for key, child in module._modules.items()
+                if child is not None
             )
         counts = sum((child.counts for child in children), own)
         return ModuleNode(name, label, type(module).__name__, parameters, buffers, children, delta, same_as, own, counts)
@@ -282,4 +285,9 @@ def parameter_names(model: nn.Module) -> list[str]:
         >>> parameter_names(nn.Linear(1, 1))
         ['weight', 'bias']
     """
-    return [f"{name}.{key}" if name else key for name, module in backbone_modules(model) for key, p in module._parameters.items() if p is not None]
+    return [
+        f"{name}.{key}" if name else key
+        for name, module in backbone_modules(model)
+        for key, p in module._parameters.items()
+        if p is not None
+    ]
