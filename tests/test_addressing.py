@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import make
 
 from deltanb._errors import DeltaError
 from deltanb.addressing import MatchResult, match_names
+from tests.models import make
 
 FILE = json.loads((Path(__file__).parent / "cases" / "addressing.json").read_text(encoding="utf-8"))
 # What the message of each kind of error says.

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models import make
 from torch import nn
 
 import deltanb
 from deltanb._errors import DeltaError
 from deltanb.addressing import match_names
+from tests.models import make
 
 MODELS = json.loads((Path(__file__).parent / "cases" / "addressing.json").read_text(encoding="utf-8"))["models"]
 
