@@ -8,10 +8,28 @@ import torch
 import transformers
 from torch import nn
 
+from deltanb import AdapterModel, BitFitModel, LoraModel
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FAMILIES", "bart", "batch_for", "bert", "make", "output_of", "same_state", "stir", "trainable"]
+    from deltanb.engine import DeltaModel
+
+__all__ = [
+    "FAMILIES",
+    "MAKERS",
+    "assert_same",
+    "bart",
+    "batch_for",
+    "bert",
+    "learn",
+    "make",
+    "output_of",
+    "same_state",
+    "stir",
+    "three",
+    "trainable",
+]
 
 _SMALL = {"vocab_size": 64, "pad_token_id": 0}
 _ENCODER = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -113,3 +131,35 @@ def same_state(model: nn.Module) -> tuple[Any, ...]:
     flags = [(name, p.requires_grad) for name, p in model.named_parameters()]
     values = {name: p.detach().clone() for name, p in model.named_parameters()}
     return str(model), list(model.state_dict()), flags, values
+
+
+# Name: how to attach one to a tiny BERT; the three own different tensors.
+MAKERS: dict[str, Callable[[nn.Module], DeltaModel]] = {
+    "adapter": lambda model: AdapterModel(model, bottleneck_dim=3, modified_modules=["output.dense"]),
+    "lora": lambda model: LoraModel(model, lora_r=2, modified_modules=["query", "output.dense"]),
+    "bitfit": lambda model: BitFitModel(model, modified_modules=["attention", "intermediate"]),
+}
+
+
+def assert_same(now: tuple[Any, ...], before: tuple[Any, ...]) -> None:
+    assert now[0] == before[0]
+    assert now[1] == before[1]
+    assert now[2] == before[2]
+    assert now[3].keys() == before[3].keys()
+    assert all(torch.equal(value, before[3][name]) for name, value in now[3].items())
+
+
+def learn(delta: DeltaModel, seed: int = 5) -> None:
+    """As training would: everything that trains and that the delta owns moves."""
+    model = delta.backbone_model
+    names = set(delta.tensors())
+    stir([p for name, p in model.named_parameters() if name in names and p.requires_grad], seed)
+
+
+def three(model: nn.Module) -> dict[str, DeltaModel]:
+    """Three deltas, two of them on one host, each with a declaration of its own."""
+    found = {name: build(model) for name, build in MAKERS.items()}
+    for seed, (delta, words) in enumerate(zip(found.values(), (["classifier"], ["pooler"], ["embeddings.LayerNorm"]), strict=True)):
+        delta.freeze_module(exclude=["deltas", *words])
+        learn(delta, seed)
+    return found
