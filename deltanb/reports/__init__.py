@@ -1,0 +1,21 @@
+"""Plain results that draw themselves: as text in a terminal, as safe HTML in a notebook, saved or not, trusted or not."""
+
+from deltanb.reports._base import Report, show
+from deltanb.reports.log import show_log
+from deltanb.reports.match import Cost, MatchReport
+from deltanb.reports.outcome import CodeReport, Outcome, Page
+from deltanb.reports.parameters import ParameterTable
+from deltanb.reports.tree import StructureReport
+
+__all__ = [
+    "CodeReport",
+    "Cost",
+    "MatchReport",
+    "Outcome",
+    "Page",
+    "ParameterTable",
+    "Report",
+    "StructureReport",
+    "show",
+    "show_log",
+]

@@ -1,0 +1,124 @@
+"""Every tensor of a model into exactly one line of a table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deltanb.folding import fold
+from deltanb.graph import full_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deltanb.structure import ModuleNode, ModuleTree, ParameterInfo
+
+__all__ = ["GONE", "ROOT", "Line", "count_lines", "owned_bytes", "tied_names"]
+
+ROOT = "(the model itself)"
+GONE = "(no longer there)"
+_BITS = re.compile(r"\d+")
+
+
+@dataclass(slots=True)
+class Line:
+    """One line: what it is about, and its sums.
+
+    Attributes:
+        key: address, type, or owner.
+        type: the class of the modules of an address.
+        members: full names of the modules whose tensors are in the line.
+        total: parameters.
+        trainable: those that train.
+        delta: those that a delta brought.
+        trainable_delta: those that a delta brought and that train.
+        before: parameters that trained before.
+    """
+
+    key: str
+    type: str = ""
+    members: set[str] = field(default_factory=set)
+    total: int = 0
+    trainable: int = 0
+    delta: int = 0
+    trainable_delta: int = 0
+    before: int = 0
+
+    @property
+    def modules(self) -> int:
+        """How many modules the line is about."""
+        return len(self.members)
+
+    def add(self, parameter: ParameterInfo) -> None:
+        """Count one tensor."""
+        size = parameter.numel
+        self.total += size
+        self.trainable += size * parameter.trainable
+        self.delta += size * parameter.brought
+        self.trainable_delta += size * (parameter.brought and parameter.trainable)
+
+
+def counted(tree: ModuleTree) -> Iterator[tuple[ModuleNode, ParameterInfo]]:
+    """Every tensor once, with the module that it is counted in."""
+    for node in tree.root.walk():
+        for parameter in node.parameters:
+            if parameter.tied_to is None:
+                yield node, parameter
+
+
+def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: int | None) -> list[Line]:
+    """The lines of a table by ``module``, ``type`` or ``delta``; see `ParameterTable`."""
+    rows = fold(after, depth=depth)
+    names = full_names(rows)
+    home = {name: row for row in rows.walk() for name in names[row.address]}
+    trained = {_full(node, parameter): parameter.numel for node, parameter in counted(before) if parameter.trainable} if before else {}
+    lines: dict[str, Line] = {}
+    for node, parameter in counted(after):
+        member = node.name
+        while member not in home:
+            member = member.rpartition(".")[0]
+        row = home[member]
+        key = {"module": row.address or ROOT, "type": row.first.type, "delta": parameter.delta or "backbone"}[by]
+        line = lines.setdefault(key, Line(key, row.first.type))
+        line.members.add(member)
+        line.add(parameter)
+        line.before += trained.pop(_full(node, parameter), 0)
+    if trained:
+        lines[GONE] = Line(GONE, before=sum(trained.values()))
+    return list(lines.values())
+
+
+def _full(node: ModuleNode, parameter: ParameterInfo) -> str:
+    return f"{node.name}.{parameter.name}" if node.name else parameter.name
+
+
+def owned_bytes(tree: ModuleTree) -> int:
+    """Bytes of all tensors that deltas brought or took over: what they are as files, headers aside.
+
+    Example:
+        >>> from torch import nn
+        >>> from deltanb.structure import snapshot
+        >>> owned_bytes(snapshot(nn.Linear(2, 2)))
+        0
+    """
+    return sum(parameter.numel * _bytes(parameter.dtype) for _, parameter in counted(tree) if parameter.delta)
+
+
+def _bytes(dtype: str) -> int:
+    bits = _BITS.search(dtype)
+    return max(int(bits.group()) // 8, 1) if bits else 1
+
+
+def tied_names(tree: ModuleTree) -> list[tuple[str, str]]:
+    """Full names of tied parameters, each with the name under which the tensor is counted.
+
+    Example:
+        >>> from torch import nn
+        >>> from deltanb.structure import snapshot
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        >>> model[1].weight = model[0].weight
+        >>> tied_names(snapshot(model))
+        [('1.weight', '0.weight')]
+    """
+    return [(_full(node, parameter), parameter.tied_to) for node in tree.root.walk() for parameter in node.parameters if parameter.tied_to]

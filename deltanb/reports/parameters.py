@@ -1,0 +1,161 @@
+"""Where the parameters are and which of them train: a table whose rows add up to the model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from deltanb._errors import DeltaError
+from deltanb.reports._base import Report
+from deltanb.reports._count import Line, count_lines, owned_bytes, tied_names
+from deltanb.reports._html import Html, address, badge, bar, ink, note, table, tag
+from deltanb.reports._text import columns, megabytes, number, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deltanb.structure import Counts, ModuleTree
+
+__all__ = ["ParameterTable"]
+
+By = Literal["module", "type", "delta"]
+GROUPS = ("module", "type", "delta")
+MOST_TIED = 4
+
+
+class ParameterTable(Report):
+    """Parameters a row: total, trainable, frozen, brought by deltas; each tensor is in exactly one row.
+
+    Args:
+        after: the model as it is.
+        before: the model as it was; adds what trained then.
+        by: a row for each ``module`` (folded), each ``type`` of module, or each ``delta`` and the backbone.
+        depth: levels below the root; what lies deeper is counted in the row above it.
+
+    Raises:
+        DeltaError: an unknown ``by``.
+
+    Example:
+        >>> from torch import nn
+        >>> from deltanb.structure import snapshot
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+        >>> before = snapshot(model)
+        >>> _ = model[0].requires_grad_(False)
+        >>> table = ParameterTable(snapshot(model), before)
+        >>> print(table.summary)
+        trainable 10 of 26 (38.4615 %) · before: 26
+        >>> table.df[["module", "total", "trainable_before", "trainable"]].values.tolist()
+        [['0', 16, 16, 0], ['1', 10, 10, 10]]
+    """
+
+    def __init__(self, after: ModuleTree, before: ModuleTree | None = None, *, by: By = "module", depth: int | None = None) -> None:
+        if by not in GROUPS:
+            raise DeltaError(f"A parameter table cannot be grouped by {by!r}.", expected=f"One of: {', '.join(GROUPS)}.")
+        self.after = after
+        self.before = before
+        self.by = by
+        self.depth = depth
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """The rows."""
+        return count_lines(self.after, self.before, self.by, self.depth)
+
+    @property
+    def totals(self) -> Counts:
+        """Counts of the whole model."""
+        return self.after.counts
+
+    @property
+    def _header(self) -> list[str]:
+        first = {"module": ["module", "type"], "type": ["type"], "delta": ["owner"]}[self.by]
+        return [*first, "modules", "total", *(["trainable_before"] if self.before else []), "trainable", "frozen", "delta"]
+
+    def _values(self, line: Line) -> list[str | int]:
+        first = [line.key, line.type] if self.by == "module" else [line.key]
+        before = [line.before] if self.before else []
+        return [*first, line.modules, line.total, *before, line.trainable, line.total - line.trainable, line.delta]
+
+    @cached_property
+    def df(self) -> pd.DataFrame:
+        """The rows as a DataFrame, without a totals row: every column of numbers sums to the model's total."""
+        import pandas as pd
+
+        return pd.DataFrame([self._values(line) for line in self.lines], columns=self._header)
+
+    @property
+    def summary(self) -> str:
+        """The table in one line."""
+        counts = self.totals
+        share = counts.trainable / counts.total if counts.total else 0.0
+        said = [f"trainable {number(counts.trainable)} of {number(counts.total)} ({percent(share, 4)})"]
+        if self.before:
+            said.append(f"before: {number(self.before.counts.trainable)}")
+        if counts.delta:
+            said.append(f"delta {number(counts.delta)}")
+        if size := owned_bytes(self.after):
+            said.append(f"as a file {megabytes(size, 2)}")
+        return " · ".join(said)
+
+    def _totals_row(self) -> list[str | int]:
+        counts = self.totals
+        before = [self.before.counts.trainable] if self.before else []
+        first = ["total", ""] if self.by == "module" else ["total"]
+        modules = sum(line.modules for line in self.lines) if self.by == "module" else ""
+        return [*first, modules, counts.total, *before, counts.trainable, counts.frozen, counts.delta]
+
+    @property
+    def _right(self) -> list[bool]:
+        texts = 2 if self.by == "module" else 1
+        return [at >= texts for at in range(len(self._header))]
+
+    def text(self) -> str:
+        """The table, its totals, and the summary."""
+        body = [[_cell(value) for value in self._values(line)] for line in self.lines]
+        foot = [_cell(value) for value in self._totals_row()]
+        head, *rows = columns([[title.replace("_", " ") for title in self._header], *body, foot], self._right)
+        rule = "─" * max(map(len, [head, *rows]))
+        return "\n".join([head, rule, *rows[:-1], rule, rows[-1], "", self.summary, *self._notes()])
+
+    def html(self) -> str:
+        """The summary, then the table with bars."""
+        most = max((line.total for line in self.lines), default=1) or 1
+        body = [[*self._html_cells(line), _bars(line, most)] for line in self.lines]
+        titles = [title.replace("trainable_before", "trained before").replace("_", " ") for title in self._header]
+        foot = [*[_cell(value) for value in self._totals_row()], ""]
+        parts = [
+            tag("div", self.summary, style="font-weight:bold;margin:4px 0px"),
+            table([*titles, "share"], body, [*self._right, False], foot),
+        ]
+        return tag("div", *parts, *[note(text) for text in self._notes()])
+
+    def _html_cells(self, line: Line) -> list[str]:
+        first, *numbers = self._values(line)
+        cells: list[str] = [
+            address(str(first)) if self.by == "module" else tag("span", str(first), style=ink("type") if self.by == "type" else "")
+        ]
+        for title, value in zip(self._header[1:], numbers, strict=True):
+            text = _cell(value)
+            if title == "type":
+                cells.append(tag("span", text, style=ink("type")))
+            elif title in ("trainable", "delta") and value:
+                cells.append(badge(text, title))
+            else:
+                cells.append(Html(tag("span", text, style="opacity:0.75" if value == 0 else "")))
+        return cells
+
+    def _notes(self) -> list[str]:
+        """Which tensors stand in no row because they are counted elsewhere."""
+        tied = tied_names(self.after)
+        shown = "; ".join(f"{name} is {first}" for name, first in tied[:MOST_TIED])
+        return [f"Counted once: {shown}{' …' if len(tied) > MOST_TIED else ''}."] if tied else []
+
+
+def _cell(value: str | int) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _bars(line: Line, most: int) -> Html:
+    own = line.trainable - line.trainable_delta
+    parts = [("delta", line.delta), ("trainable", own), ("frozen", line.total - line.delta - own)]
+    return bar([(look, size / most) for look, size in parts], width=80)
