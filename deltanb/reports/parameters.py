@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from deltanb._errors import DeltaError
 from deltanb.reports._base import Report
 from deltanb.reports._count import Line, count_lines, owned_bytes, tied_names
-from deltanb.reports._html import Html, address, badge, bar, ink, note, table, tag
+from deltanb.reports._html import Html, address, badge, bar, ink, join, note, table, tag
 from deltanb.reports._text import columns, megabytes, number, percent
 
 if TYPE_CHECKING:
@@ -118,31 +118,20 @@ class ParameterTable(Report):
         return "\n".join([head, rule, *rows[:-1], rule, rows[-1], "", self.summary, *self._notes()])
 
     def html(self) -> str:
-        """The summary, then the table with bars."""
+        """The summary, then the table with bars; a module's type stands behind its name."""
         most = max((line.total for line in self.lines), default=1) or 1
-        body = [[*self._html_cells(line), _bars(line, most)] for line in self.lines]
-        titles = [title.replace("trainable_before", "trained before").replace("_", " ") for title in self._header]
-        foot = [*[_cell(value) for value in self._totals_row()], ""]
+        # A notebook's output has no room for a column of types beside seven of numbers.
+        skip = 2 if self.by == "module" else 1
+        titles = [self._header[0], *self._header[skip:]]
+        shown = [title.replace("trainable_before", "trained before") for title in titles]
+        body = [[_name(line, self.by), *map(_value, titles[1:], self._values(line)[skip:]), _bars(line, most)] for line in self.lines]
+        totals = self._totals_row()
+        foot = [_cell(value) for value in (totals[0], *totals[skip:], "")]
         parts = [
             tag("div", self.summary, style="font-weight:bold;margin:4px 0px"),
-            table([*titles, "share"], body, [*self._right, False], foot),
+            table([*shown, "share"], body, [False, *[True] * (len(titles) - 1), False], foot),
         ]
         return tag("div", *parts, *[note(text) for text in self._notes()])
-
-    def _html_cells(self, line: Line) -> list[str]:
-        first, *numbers = self._values(line)
-        cells: list[str] = [
-            address(str(first)) if self.by == "module" else tag("span", str(first), style=ink("type") if self.by == "type" else "")
-        ]
-        for title, value in zip(self._header[1:], numbers, strict=True):
-            text = _cell(value)
-            if title == "type":
-                cells.append(tag("span", text, style=ink("type")))
-            elif title in ("trainable", "delta") and value:
-                cells.append(badge(text, title))
-            else:
-                cells.append(Html(tag("span", text, style="opacity:0.75" if value == 0 else "")))
-        return cells
 
     def _notes(self) -> list[str]:
         """Which tensors stand in no row because they are counted elsewhere."""
@@ -153,6 +142,18 @@ class ParameterTable(Report):
 
 def _cell(value: str | int) -> str:
     return value if isinstance(value, str) else number(value)
+
+
+def _name(line: Line, by: str) -> Html:
+    if by == "module":
+        return join([address(line.key), tag("span", line.type, style=ink("type"))], " ")
+    return tag("span", line.key, style=ink("type")) if by == "type" else tag("b", line.key)
+
+
+def _value(title: str, value: str | int) -> Html:
+    if title in ("trainable", "delta") and value:
+        return badge(_cell(value), title)
+    return tag("span", _cell(value), style="opacity:0.75" if value == 0 else "")
 
 
 def _bars(line: Line, most: int) -> Html:
