@@ -160,6 +160,14 @@ def test_an_empty_model_has_a_table_without_rows() -> None:
     assert printed(made.text()) == ([], [0, 0, 0, 0, 0])
 
 
+def test_the_html_of_a_huge_model_stays_small_and_adds_up() -> None:
+    made = table(nn.ModuleList(nn.Linear(1, 1 + n % 7) for n in range(2000)))
+    html = made.html()
+    assert len(html) < 600_000
+    assert f"({2000 - 299:,} more rows)" in html
+    assert sums(made)["total"] == recount(nn.ModuleList(nn.Linear(1, 1 + n % 7) for n in range(2000)))["total"]
+
+
 def test_an_unknown_group_is_refused(seq2seq: nn.Module) -> None:
     with pytest.raises(DeltaError, match=r"'colour'.*One of: module, type, delta"):
         table(seq2seq, by="colour")

@@ -158,6 +158,13 @@ def test_a_huge_structure_gets_a_picture_of_its_upper_levels() -> None:
     assert "The picture leaves out the lowest levels; the tree has them all." in html
 
 
+def test_the_html_of_a_model_with_thousands_of_siblings_stays_small() -> None:
+    html = report(nn.ModuleList(nn.Linear(1, 1 + n % 7) for n in range(2000))).html()
+    assert len(html) < 500_000
+    assert "1,800 more rows" in html
+    assert "No picture: 2,001 boxes are too many for one." in html
+
+
 def test_a_model_without_parts_or_parameters_is_no_trouble() -> None:
     assert report(nn.ReLU()).text().splitlines()[-1] == "0 parameters, 0 trainable (0 %)"
     for model in (nn.ReLU(), nn.Linear(2, 2), nn.Sequential(), nn.BatchNorm1d(3, affine=False)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from deltanb.structure import ModuleNode, ModuleTree, ParameterInfo
 
-__all__ = ["GONE", "ROOT", "Line", "count_lines", "owned_bytes", "tied_names"]
+__all__ = ["GONE", "ROOT", "Line", "count_lines", "owned_bytes", "shortened", "tied_names"]
 
 ROOT = "(the model itself)"
 GONE = "(no longer there)"
@@ -57,6 +57,22 @@ class Line:
         self.trainable += size * parameter.trainable
         self.delta += size * parameter.brought
         self.trainable_delta += size * (parameter.brought and parameter.trainable)
+
+
+def shortened(lines: list[Line], most: int) -> list[Line]:
+    """At most ``most`` lines; the last one then sums up the rest, so that the columns still add up.
+
+    Example:
+        >>> [(line.key, line.total) for line in shortened([Line("a", total=1), Line("b", total=2), Line("c", total=3)], 2)]
+        [('a', 1), ('(2 more rows)', 5)]
+    """
+    if len(lines) <= most:
+        return lines
+    rest = lines[most - 1 :]
+    last = Line(f"({len(rest):,} more rows)", members=set().union(*(line.members for line in rest)))
+    for title in ("total", "trainable", "delta", "trainable_delta", "before"):
+        setattr(last, title, sum(getattr(line, title) for line in rest))
+    return [*lines[: most - 1], last]
 
 
 def counted(tree: ModuleTree) -> Iterator[tuple[ModuleNode, ParameterInfo]]:

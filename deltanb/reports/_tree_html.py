@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from deltanb.graph import row_state
 from deltanb.reports._html import MONO, Html, badge, bar, ink, join, tag
-from deltanb.reports._text import number, shape_text, sign
+from deltanb.reports._text import number, plural, shape_text, sign
 from deltanb.reports._tree_text import remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from deltanb.folding import FoldedNode
     from deltanb.structure import ParameterInfo
 
 __all__ = ["open_levels", "tree_html"]
 
+MOST_SIBLINGS = 200  # a saved notebook must stay small
 _LOOKS = {"T": "trainable", "F": "frozen", "P": "partly", "-": ""}
 WHOLE = ";white-space:nowrap"
 _ROW = "padding:2px 0px;border-bottom:1px solid rgba(128,128,128,0.15)"
@@ -63,7 +64,9 @@ class _Drawer:
             style += ";border-left:4px solid #d97706;padding-left:4px;background:rgba(217,119,6,0.14)"
         if not row.children and not parameters:
             return tag("div", self._line(row, above), style=style + ";margin-left:16px")
-        below = [*parameters, *[self.node(child, levels - 1, row.first.delta) for child in row.children]]
+        below = [*parameters, *[self.node(child, levels - 1, row.first.delta) for child in row.children[:MOST_SIBLINGS]]]
+        if rest := row.children[MOST_SIBLINGS:]:
+            below.append(_more(rest))
         shown = levels > 1 or any(child.address in self.hits for child in row.walk() if child is not row)
         inside = tag("div", *below, style="margin-left:6px;padding-left:12px;border-left:1px solid rgba(128,128,128,0.35)")
         attributes = {"open": ""} if shown else {}
@@ -101,6 +104,13 @@ class _Drawer:
         if parameter.tied_to:
             words.append(badge(f"⇄ {parameter.tied_to}", ""))
         return tag("div", right, join(words, " "), style=_ROW + ";margin-left:16px")
+
+
+def _more(rest: Sequence[FoldedNode]) -> Html:
+    """One line for siblings beyond what a browser should carry."""
+    size = sum(row.counts.total for row in rest)
+    text = f"… {plural(len(rest), 'more row')} with {plural(size, 'parameter')}, all in the text form: print(report)"
+    return tag("div", text, style=_ROW + ";margin-left:16px")
 
 
 def _name(row: FoldedNode, root: str) -> Html:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deltanb._errors import DeltaError
 from deltanb.reports._base import Report
-from deltanb.reports._count import Line, count_lines, owned_bytes, tied_names
+from deltanb.reports._count import Line, count_lines, owned_bytes, shortened, tied_names
 from deltanb.reports._html import Html, address, badge, bar, ink, join, note, table, tag
 from deltanb.reports._text import columns, megabytes, number, percent
 
@@ -21,6 +21,7 @@ __all__ = ["ParameterTable"]
 By = Literal["module", "type", "delta"]
 GROUPS = ("module", "type", "delta")
 MOST_TIED = 4
+MOST_LINES = 300  # in HTML; a saved notebook must stay small
 
 
 class ParameterTable(Report):
@@ -119,12 +120,13 @@ class ParameterTable(Report):
 
     def html(self) -> str:
         """The summary, then the table with bars; a module's type stands behind its name."""
-        most = max((line.total for line in self.lines), default=1) or 1
+        lines = shortened(self.lines, MOST_LINES)
+        most = max((line.total for line in lines), default=1) or 1
         # A notebook's output has no room for a column of types beside seven of numbers.
         skip = 2 if self.by == "module" else 1
         titles = [self._header[0], *self._header[skip:]]
         shown = [title.replace("trainable_before", "trained before") for title in titles]
-        body = [[_name(line, self.by), *map(_value, titles[1:], self._values(line)[skip:]), _bars(line, most)] for line in self.lines]
+        body = [[_name(line, self.by), *map(_value, titles[1:], self._values(line)[skip:]), _bars(line, most)] for line in lines]
         totals = self._totals_row()
         foot = [_cell(value) for value in (totals[0], *totals[skip:], "")]
         parts = [

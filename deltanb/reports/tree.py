@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StructureReport"]
 
 MOST_BOXES = 120  # more rows than that and the picture shows fewer levels
+TOO_MANY_BOXES = 400  # where fewer levels do not help
 OPEN_ALONE = 40  # rows of the tree that are open at first, without a picture above
 OPEN_BELOW = 14  # and with one
 BESIDE = "flex:1 1 520px;max-width:1100px"  # the tree stands beside a narrow picture, below a wide one
@@ -87,6 +88,9 @@ class StructureReport(Report):
     def drawing(self) -> Drawing:
         """The picture, what drew it, or why there is none."""
         rows = self._picture_rows
+        boxes = sum(1 for _ in rows.walk())
+        if boxes > TOO_MANY_BOXES:
+            return Drawing(None, reason=f"{number(boxes)} boxes are too many for one")
         return draw(structure_dot(rows, title=self.tree.type, matched=self._marks(rows).counts).source)
 
     @cached_property
