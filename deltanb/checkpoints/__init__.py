@@ -1,8 +1,9 @@
 """Saving and loading deltas: one file a format. No pickled code is ever run."""
 
-from deltanb.checkpoints._files import saved_folders
+from deltanb.checkpoints._declared import declare_again
+from deltanb.checkpoints._files import is_temporary, saved_folders
 from deltanb.checkpoints._load import load, read, read_config, transplant
 from deltanb.checkpoints._save import save
 from deltanb.checkpoints._saved import Saved
 
-__all__ = ["Saved", "load", "read", "read_config", "save", "saved_folders", "transplant"]
+__all__ = ["Saved", "declare_again", "is_temporary", "load", "read", "read_config", "save", "saved_folders", "transplant"]

@@ -4,55 +4,77 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 
-__all__ = ["checked_folder", "read_json", "replace_file", "saved_folders"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["checked_folder", "is_temporary", "read_json", "replace_files", "saved_folders"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+_TEMPORARY = ".deltanb-tmp"
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step: after a crash the old content is there, or the new, never a part.
+def replace_files(files: Mapping[Path, bytes]) -> None:
+    """Write files: all to temporary names first, then each moved into place in one step.
+
+    A full disk, an interrupt or a crash while writing leaves every old file as it was, and never a part of a new one.
 
     Raises:
-        DeltaError: the disk is full, read-only, or the place cannot be written; the old file is untouched.
+        DeltaError: the disk is full, read-only, or the place cannot be written; the old files are untouched.
     """
-    made = _make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    made: list[Path] = []
+    staged: dict[Path, Path] = {}
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        for folder in made:
-            folder.rmdir()
-        raise _cannot_write(path.parent, error) from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        for path, content in files.items():
+            made += _make_folder(path.parent)
+            staged[path] = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+            _write(staged[path], content)
+        for path, temporary in staged.items():
+            temporary.replace(path)
+    except BaseException as error:
+        _tidy([*staged.values()], made)
+        if isinstance(error, OSError):
+            raise _cannot_write(next(iter(files)).parent, error) from None
         raise
+    _tidy([old for path in files for old in path.parent.glob(f".{path.name}.*{_TEMPORARY}")], [])
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _tidy(files: list[Path], folders: list[Path]) -> None:
+    """Take away what was made on the way, as far as the disk lets us."""
+    for path in files:
+        with suppress(OSError):
+            path.unlink()
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _make_folder(folder: Path) -> list[Path]:
     """Make a folder and its parents; the ones that are new, deepest first."""
     missing = [place for place in [folder, *folder.parents] if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
+    folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
 def _cannot_write(folder: Path, error: OSError) -> DeltaError:
     reason = (error.strerror or str(error)).lower()
-    return DeltaError(f"{folder} cannot be written: {reason}.", expected="What was saved there before is unchanged.", try_="%delta save another-folder")
+    return DeltaError(
+        f"{folder} cannot be written: {reason}.", expected="What was saved there before is unchanged.", try_="%delta save another-folder"
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -63,13 +85,23 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} cannot be read: {error}."
         raise DeltaError(msg, expected="A JSON file, as save_finetuned writes it.") from None
     if not isinstance(data, dict):
         msg = f"{path} holds a {type(data).__name__}, not settings."
         raise DeltaError(msg, expected="A JSON object.")
     return data
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what a crash while saving left behind.
+
+    Example:
+        >>> is_temporary(Path(".model.safetensors.7.deltanb-tmp")), is_temporary(Path("model.safetensors"))
+        (True, False)
+    """
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def checked_folder(folder: str | Path) -> Path:
@@ -85,7 +117,9 @@ def checked_folder(folder: str | Path) -> Path:
     what = "is a file" if path.exists() else "is not there"
     msg = f"The folder {str(folder)!r} {what}."
     names = [str(path.parent / name) if str(path.parent) != "." else name for name in close(path.name, near) or near[:3]]
-    raise DeltaError(msg, expected="A folder that save_finetuned or %delta save wrote.", nearest=names, try_=f"%delta load {names[0]}" if names else "")
+    raise DeltaError(
+        msg, expected="A folder that save_finetuned or %delta save wrote.", nearest=names, try_=f"%delta load {names[0]}" if names else ""
+    )
 
 
 def saved_folders(place: str | Path = ".") -> list[str]:

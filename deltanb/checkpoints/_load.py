@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
 from deltanb.checkpoints import native, opendelta
+from deltanb.checkpoints._declared import declare_again, declared
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json
 from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
 from deltanb.checkpoints._saved import Saved
@@ -38,7 +39,7 @@ def read(folder: str | Path) -> Saved:
         msg = f"{path} is a PEFT or adapters folder (adapter_config.json); this version does not read those."
         raise DeltaError(msg, expected="A folder that deltanb or OpenDelta wrote.")
     settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
-    if "delta_type" in settings and (path / opendelta.BINARY).is_file() and settings.get("format") != "deltanb":
+    if "delta_type" in settings and settings.get("format") != "deltanb" and not (path / WEIGHTS).is_file():
         return opendelta.read(path)
     if settings.get("format") == "deltanb" or (not settings and (path / WEIGHTS).is_file()):
         return native.read(path)
@@ -95,14 +96,19 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
     return delta
 
 
-def transplant(delta: DeltaModel, backbone_model: nn.Module) -> tuple[DeltaModel, list[str]]:
+def transplant(delta: DeltaModel, backbone_model: nn.Module, *, name: str | None = None) -> tuple[DeltaModel, list[str]]:
     """A delta's settings and values on another backbone of the same structure; the delta itself is left alone.
 
+    Args:
+        delta: attached to its own backbone, or not.
+        backbone_model: where to.
+        name: of the new delta; default: the same.
+
     Returns:
-        The new delta, attached, and what is worth saying.
+        The new delta, attached and with the same declarations, and what is worth saying.
 
     Raises:
-        DeltaError: the backbone differs.
+        DeltaError: the backbone differs; nothing has changed then.
     """
     facts = {"class": type(delta.backbone_model).__name__, "structure": structure_fingerprint(delta.backbone_model)}
     tensors = {name: tensor.clone() for name, tensor in delta.tensors(delta.delta_type).items()}
@@ -110,14 +116,13 @@ def transplant(delta: DeltaModel, backbone_model: nn.Module) -> tuple[DeltaModel
     problems = _backbone_problems(saved, backbone_model)
     if problems:
         raise _other_backbone(saved, backbone_model, problems[0])
-    other = _attached(saved, backbone_model, delta.name)
+    other = _attached(saved, backbone_model, name or delta.name)
     try:
         notes = _fill(saved, other, strict=True)
+        declare_again(other, declared(delta), delta.name)
     except BaseException:
         other.detach()
         raise
-    for entry in delta.declarations:
-        other.freeze_module(backbone_model.get_submodule(entry.scope), exclude=list(entry.exclude), set_state_dict=entry.filtered)
     return other, notes
 
 
@@ -143,7 +148,11 @@ def _other_backbone(saved: Saved, backbone: nn.Module, problem: str) -> DeltaErr
     here = f"{type(backbone).__name__} with {counts.total - counts.delta:,}"
     msg = f"{saved.folder} was saved from {origin}; this backbone is a {here}: {problem}."
     name = saved.backbone.get("name")
-    return DeltaError(msg, expected="The same backbone.", try_=f"%delta backbone {name}" if name else "load its own backbone; strict=False takes what fits")
+    return DeltaError(
+        msg,
+        expected="The same backbone.",
+        try_=f"%delta backbone {name}" if name else "load its own backbone; strict=False takes what fits",
+    )
 
 
 def _weight_notes(saved: Saved, backbone: nn.Module) -> list[str]:
@@ -175,11 +184,12 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
     if problems and strict:
         msg = f"{saved.folder} does not fit: {'; '.join(problems)}."
         raise DeltaError(msg, expected="Exactly the tensors of this delta on this backbone.", try_="load(…, strict=False) takes what fits")
+    fitting = {name: tensor for name, tensor in place.items() if name in saved.tensors and saved.tensors[name].shape == tensor.shape}
+    empty = [name for name, tensor in fitting.items() if tensor.is_meta or saved.tensors[name].is_meta]
     with torch.no_grad():
-        for name, tensor in place.items():
-            if name in saved.tensors and saved.tensors[name].shape == tensor.shape:
-                tensor.copy_(saved.tensors[name])
-    return problems
+        for name in fitting.keys() - set(empty):
+            fitting[name].copy_(saved.tensors[name])
+    return [*problems, *([f"there is a skeleton without weights: {len(empty)} tensors were not filled"] if empty else [])]
 
 
 def _listed(what: str, names: list[str]) -> str:

@@ -52,4 +52,6 @@ def _check_ours(path: Path) -> None:
     settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
     if (settings and "delta_type" not in settings) or (not settings and (path / WEIGHTS).is_file()):
         msg = f"{path} holds something else than a delta ({CONFIG if settings else WEIGHTS})."
-        raise DeltaError(msg, expected="A new folder, or one of an earlier save.", try_=f"%delta save {path}-delta, or --force to replace it")
+        raise DeltaError(
+            msg, expected="A new folder, or one of an earlier save.", try_=f"%delta save {path}-delta, or --force to replace it"
+        )

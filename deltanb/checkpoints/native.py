@@ -1,21 +1,23 @@
 """The native format: ``model.safetensors`` and ``config.json``.
 
 ``model.safetensors`` holds every tensor that the delta owns, under its name in the backbone, and in its metadata the same
-settings as ``config.json`` with a SHA-256 of the tensors. Replacing that one file is the moment of saving: a crash before
-leaves the old delta, a crash after it the new one, whatever ``config.json`` says.
+settings as ``config.json``, with a SHA-256 of the tensors and one of the settings. Replacing that one file is the moment
+of saving: a crash before leaves the old delta, a crash after it the new one, whatever ``config.json`` says.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._version import __version__
-from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_file
+from deltanb.checkpoints._declared import declared
+from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_files
 from deltanb.checkpoints._fingerprint import structure_fingerprint, tensors_digest, weights_fingerprint
 from deltanb.checkpoints._saved import Saved
-from deltanb.engine import AutoDeltaConfig, snapshot_declarations
+from deltanb.engine import AutoDeltaConfig
 from deltanb.structure import snapshot
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ __all__ = ["read", "settings", "write"]
 
 _VERSION = 1
 _KEY = "deltanb"
-_FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors")
+_SEAL = "sha256"
+_FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors", _SEAL)
 
 
 def write(delta: DeltaModel, folder: Path) -> None:
@@ -44,9 +47,10 @@ def write(delta: DeltaModel, folder: Path) -> None:
     if not tensors:
         msg = f"{delta.name!r} sits on a skeleton: there are no weights to save."
         raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
-    text = json.dumps(settings(delta, tensors), indent=2, sort_keys=True)
-    replace_file(folder / WEIGHTS, save(tensors, metadata={_KEY: text, "format": "pt"}))
-    replace_file(folder / CONFIG, f"{text}\n".encode())
+    facts = settings(delta, tensors)
+    text = json.dumps({**facts, _SEAL: _seal(facts)}, indent=2, sort_keys=True)
+    # One key of metadata: safetensors writes several in random order, and the same delta must give the same bytes.
+    replace_files({folder / WEIGHTS: save(tensors, metadata={_KEY: text}), folder / CONFIG: f"{text}\n".encode()})
 
 
 def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, A
         "versions": {"deltanb": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
         "name": delta.name,
         "hosts": delta.hosts,
-        "freeze": snapshot_declarations(delta.declarations),
+        "freeze": declared(delta),
         "backbone": {
             "class": type(backbone).__name__,
             "name": str(getattr(getattr(backbone, "config", None), "name_or_path", "") or ""),
@@ -86,19 +90,19 @@ def read(folder: Path) -> Saved:
         DeltaError: a file is missing, truncated or altered, or of a newer format.
     """
     tensors, data = _read_weights(folder / WEIGHTS)
-    notes = _compare(read_json(folder / CONFIG), data, folder) if (folder / CONFIG).is_file() else [f"{folder} has no {CONFIG}"]
-    if data.get("format_version", 0) > _VERSION:
+    if data["format_version"] > _VERSION:
         msg = f"{folder} was written by a newer deltanb (format {data['format_version']}, this one reads {_VERSION})."
         raise DeltaError(msg, try_="pip install --upgrade deltanb")
+    notes = _compare(read_json(folder / CONFIG), data, folder) if (folder / CONFIG).is_file() else [f"{folder} has no {CONFIG}"]
     if tensors_digest(tensors) != data["tensors"]["sha256"]:
-        msg = f"{folder / WEIGHTS} was altered: its tensors are not those that were saved."
-        raise DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again")
+        raise _altered(folder / WEIGHTS, "its tensors are not those that were saved")
     config = AutoDeltaConfig.from_dict({key: value for key, value in data.items() if key not in _FACTS})
     facts = {key: data[key] for key in ("name", "hosts", "freeze", "backbone")}
     return Saved(folder, "deltanb", config, tensors, notes=notes, **facts)
 
 
 def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and settings; the settings are those that were written, so the rest may rely on them."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -106,19 +110,35 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise DeltaError(msg, expected="A folder that %delta save wrote.", try_="copy or download the folder again")
     try:
         with safe_open(path, "pt") as file:
-            data = json.loads((file.metadata() or {})[_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, data  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        reason = "it holds no settings of a delta" if isinstance(error, KeyError) else str(error)
-        msg = f"{path} is truncated or altered: {reason}."
-        raise DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again") from None
+            text = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118 - no mapping
+        data = json.loads(text) if text else {}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _altered(path, str(error)) from None
+    if not text:
+        msg = f"{path} is no delta: it holds tensors, but no settings of a delta."
+        raise DeltaError(msg, expected="The file as %delta save wrote it.", try_="copy or download the folder again")
+    if not isinstance(data, dict) or data.get(_SEAL) != _seal(data):
+        raise _altered(path, "its settings are not those that were saved")
+    return tensors, data
+
+
+def _altered(path: Path, reason: str) -> DeltaError:
+    msg = f"{path} is truncated or altered: {reason}."
+    return DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again")
+
+
+def _seal(data: dict[str, Any]) -> str:
+    """SHA-256 over the settings, but for itself."""
+    text = json.dumps({key: value for key, value in data.items() if key != _SEAL}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _compare(shown: dict[str, Any], data: dict[str, Any], folder: Path) -> list[str]:
     """``config.json`` may be older than the weights (a crash between the two), but must not have been edited."""
     if shown.get("tensors") != data["tensors"]:
         return [f"{folder / CONFIG} is older than {WEIGHTS}, as after a crash while saving; the settings inside {WEIGHTS} are taken"]
-    changed = sorted(key for key in {*shown, *data} if shown.get(key) != data.get(key))
+    changed = sorted((key for key in {*shown, *data} if shown.get(key) != data.get(key)), key=lambda key: (key == _SEAL, key))
     if changed:
         key = changed[0]
         msg = f"{folder / CONFIG} was edited: {key} is {shown.get(key)!r} there and was saved as {data.get(key)!r}."

@@ -8,6 +8,7 @@ the tensors: what was saved is where it sat.
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -43,7 +44,7 @@ def read(folder: Path) -> Saved:
     tensors = _weights(folder / BINARY)
     hosts, tensors = _hosts(kind, tensors)
     if not hosts:
-        msg = f"{folder / BINARY} holds no tensor of a {kind}."
+        msg = f"{folder / BINARY} holds no tensor of the type {kind!r}."
         raise DeltaError(msg, expected="Names such as encoder.layers.0.fc2.adapter.modulelist.down_proj.weight.")
     own = DELTA_TYPES[kind].config_class.option_names()
     options = {key: value for key, value in data.items() if key in (*own, *_KEPT)}
@@ -53,20 +54,32 @@ def read(folder: Path) -> Saved:
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
-    import pickle
-
     import torch
 
+    if not path.is_file():
+        msg = f"{path.parent} has no {path.name}."
+        raise DeltaError(msg, expected=f"{CONFIG} and {BINARY}, as OpenDelta's save_finetuned writes them.")
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        msg = f"{path} cannot be read as plain tensors: {reason[:160]}."
-        raise DeltaError(msg, expected="A state dict; anything that would run code is refused.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - a damaged pickle makes its reader fail in any way
+        msg = f"{path} cannot be read as plain tensors: {_reason(error)}."
+        raise DeltaError(msg, expected="A whole file with a state dict in it; anything that would run code is refused.") from None
     if isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values()):
         return dict(state)
     msg = f"{path} holds something else than named tensors."
     raise DeltaError(msg, expected="A state dict, as OpenDelta's save_finetuned writes it.")
+
+
+def _reason(error: Exception) -> str:
+    """Why, without torch's advice on how to run the code after all."""
+    text = str(error)
+    wanted = re.search(r"GLOBAL ([\w.]+)", text)
+    if wanted:
+        return f"it wants {wanted.group(1)} to be called"
+    broken = "zip" in text or isinstance(error, (EOFError, OSError))
+    return "it is truncated or damaged" if broken else "it is no file of tensors, or damaged"
 
 
 def _hosts(kind: str, tensors: dict[str, torch.Tensor]) -> tuple[list[str], dict[str, torch.Tensor]]:
@@ -78,6 +91,6 @@ def _hosts(kind: str, tensors: dict[str, torch.Tensor]) -> tuple[list[str], dict
     found = {name: hit for name in tensors if (hit := child.match(name))}
     hosts = list(dict.fromkeys(hit.group(1) for hit in found.values()))
     named = {
-        f"{found[name].group(1)}.{kind}.{name[found[name].end():]}" if name in found else name: tensor for name, tensor in tensors.items()
+        f"{found[name].group(1)}.{kind}.{name[found[name].end() :]}" if name in found else name: tensor for name, tensor in tensors.items()
     }
     return hosts, named

@@ -31,7 +31,9 @@ def unregister(shell: InteractiveShell) -> None:
     """Take away everything that `register` added."""
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("delta", None)
-    shell.magics_manager.registry.pop("DeltaMagics", None)
+    magics = shell.magics_manager.registry.pop("DeltaMagics", None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)
     matcher = shell.__dict__.pop(_MATCHER, None)
     completer: Any = getattr(shell, "Completer", None)
     if matcher is not None and completer is not None and matcher in completer.custom_matchers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deltanb.magics._verbs import DELTA_TYPES, VERBS
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deltanb.magics._delta import DeltaMagics
+    from deltanb.magics._verbs import Option, Verb
 
 __all__ = ["candidates", "matcher_for"]
 
+_PLAIN = (int, float, str, bool, type(None))
+_VALUES = {
+    "by": ("module", "type", "delta"),
+    "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),
+}
 _LINE = re.compile(r"^\s*%{1,2}delta(?:\s|$)")
 
 
@@ -25,64 +32,90 @@ def matcher_for(magics: DeltaMagics) -> Callable[[Any], Any]:
     """The matcher to put into ``ip.Completer.custom_matchers``."""
     from IPython.core.completer import SimpleCompletion, context_matcher
 
-    @context_matcher(priority=100, identifier="deltanb")
     def match_delta(context: Any) -> Any:
         line = context.text_until_cursor
         if not _LINE.match(line):
             return {"completions": [], "suppress": False}
         found = candidates(_LINE.sub("", line, count=1), magics)
-        fragment = re.split(r"\s", line)[-1]
+        fragment = _split(line)[-1]
         hits = [SimpleCompletion(text=text, type=kind) for text, kind in found if text.startswith(fragment)]
         return {"completions": hits, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
-    return match_delta
+    matcher: Callable[[Any], Any] = context_matcher(priority=100, identifier="deltanb")(match_delta)
+    return matcher
+
+
+def _split(line: str) -> list[str]:
+    """The words before the cursor; the last is the one at the cursor, and may be empty."""
+    return re.split(r"\s+", line.lstrip())
 
 
 def candidates(rest: str, magics: DeltaMagics) -> list[tuple[str, str]]:
     """What could stand where the line ends, as (text, kind)."""
-    done = rest.split(" ")[:-1]
-    done = [word for word in done if word]
+    *done, fragment = _split(rest)
     if not done:
         return [(name, "verb") for name in VERBS]
     verb = VERBS.get(done[0])
     if verb is None:
         return []
-    fragment = rest.split(" ")[-1]
-    if fragment.startswith("--"):
-        return [(f"--{option.name.replace('_', '-')}", "option") for option in verb.options] + [("--as", "option"), ("--help", "option")]
-    before = done[-1]
-    if before in ("--by",):
-        return [(name, "value") for name in ("module", "type", "delta")]
-    if before == "--task":
-        return [(name, "value") for name in ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm")]
-    return _by_words(verb.words, done[1:], magics)
+    options = _options(verb, done[1:])
+    if fragment.startswith("-"):
+        return options
+    option = _option_before(verb, done)
+    if option is None:
+        return [*_by_words(verb.words, done[1:], magics), *options]
+    if option.kind == "many":
+        own = [("deltas", "delta"), *_deltas(magics)] if verb.name == "freeze" else []
+        return [*own, *_modules(magics)]
+    return [(name, "value") for name in _VALUES.get(option.name, ())]
+
+
+def _options(verb: Verb, done: list[str]) -> list[tuple[str, str]]:
+    """The options of a verb, those of a delta type among them."""
+    names = [option.name for option in verb.options]
+    if verb.open and done:
+        names = [*_type_options(done[0]), *names]
+    return [(f"--{name.replace('_', '-')}", "option") for name in [*names, "as", "help"]]
+
+
+def _option_before(verb: Verb, done: list[str]) -> Option | None:
+    """The option whose value stands at the cursor: a list's may be several words back."""
+    last = next((i for i in reversed(range(len(done))) if done[i].startswith("--")), None)
+    option = verb.option(done[last].removeprefix("--").partition("=")[0]) if last is not None else None
+    if option is None or option.kind == "flag":
+        return None
+    return option if option.kind == "many" or (done[-1].startswith("--") and "=" not in done[-1]) else None
 
 
 def _by_words(kind: str, done: list[str], magics: DeltaMagics) -> list[tuple[str, str]]:
-    if kind == "type pattern" and not done:
-        return [(name, "delta type") for name in DELTA_TYPES]
+    """What the words of a verb can be, by how many there are already."""
+    sources: dict[str, Callable[[], list[tuple[str, str]]]] = {
+        "pattern": lambda: _modules(magics),
+        "type": lambda: [(name, "delta type") for name in DELTA_TYPES],
+        "options": lambda: [(f"{name}=", "option") for name in _type_options(done[0])] + _modules(magics),
+        "spec": lambda: [(name, "backbone") for name in _backbones()] + _variables(magics),
+        "data": lambda: [(name, "data set") for name in _data_sets()] + _variables(magics),
+        "folder": lambda: [(name, "saved delta") for name in _saved()],
+        "delta": lambda: _deltas(magics),
+        "verb": lambda: [(name, "verb") for name in VERBS] + [(name, "delta type") for name in DELTA_TYPES],
+    }
     if kind == "type pattern":
-        return _type_options(done[0]) + _modules(magics)
-    if kind == "pattern" or "--exclude" in done:
-        return _modules(magics)
-    if kind == "spec":
-        return [(name, "backbone") for name in _backbones()] + _variables(magics)
-    if kind == "data":
-        return [(name, "data set") for name in _data_sets()] + _variables(magics)
-    if kind.startswith("folder"):
-        return [(name, "saved delta") for name in _saved()]
-    if kind == "delta":
-        bench = magics.started
-        return [(name, "delta") for name in ({**bench.attached, **bench.parked} if bench else {})]
-    if kind == "verb":
-        return [(name, "verb") for name in VERBS] + [(name, "delta type") for name in DELTA_TYPES]
-    return [("deltas", "delta"), *_modules(magics)]
+        return sources["options" if done else "type"]()
+    if kind == "pattern":
+        return sources[kind]()
+    kinds = kind.split(" ")
+    return sources[kinds[len(done)]]() if len(done) < len(kinds) and kinds[len(done)] in sources else []
+
+
+def _deltas(magics: DeltaMagics) -> list[tuple[str, str]]:
+    bench = magics.started
+    return [(name, "delta") for name in ({**bench.attached, **bench.parked} if bench else {})]
 
 
 def _modules(magics: DeltaMagics) -> list[tuple[str, str]]:
     """Suffixes and full names of the backbone's modules."""
     bench = magics.started
-    if bench is None or bench._backbone is None:
+    if bench is None or not bench.has_backbone:
         return []
     from deltanb.structure import module_names
 
@@ -93,12 +126,12 @@ def _modules(magics: DeltaMagics) -> list[tuple[str, str]]:
     return [(name, "module") for name in dict.fromkeys([*short, *names])]
 
 
-def _type_options(name: str) -> list[tuple[str, str]]:
+def _type_options(name: str) -> list[str]:
     if "deltanb.engine" not in sys.modules or name not in DELTA_TYPES:
         return []
     from deltanb.engine import delta_class
 
-    return [(f"{key}=", "option") for key in delta_class(name).config_class.option_names()] + [("--name", "option"), ("--exclude", "option")]
+    return delta_class(name).config_class.option_names()
 
 
 def _backbones() -> list[str]:
@@ -122,8 +155,9 @@ def _saved() -> list[str]:
 
 
 def _variables(magics: DeltaMagics) -> list[tuple[str, str]]:
-    plain = (int, float, str, bool, type(None))
-    names = [name for name, value in magics.variables.items() if not name.startswith("_") and not isinstance(value, (*plain, type)) and not callable(value)]
+    """The user's models, then whatever else may be data."""
     torch = sys.modules.get("torch")
-    models = [name for name, value in magics.variables.items() if torch and isinstance(value, torch.nn.Module) and not name.startswith("_")]
-    return [(name, "variable") for name in dict.fromkeys([*models, *names]) if name not in ("In", "Out")]
+    own = {name: value for name, value in magics.variables.items() if not name.startswith("_") and name not in ("In", "Out")}
+    models = [name for name, value in own.items() if torch and isinstance(value, torch.nn.Module)]
+    others = [name for name, value in own.items() if not isinstance(value, (*_PLAIN, type, ModuleType)) and not callable(value)]
+    return [(name, "variable") for name in dict.fromkeys([*models, *others])]

@@ -9,7 +9,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from deltanb._errors import DeltaError
 from deltanb.magics._help import help_for
 from deltanb.magics._parse import parse
-from deltanb.magics._tokens import strip_comment
+from deltanb.magics._tokens import strip_comment, strip_end
 
 if TYPE_CHECKING:
     from deltanb.workbench import Workbench
@@ -18,7 +18,7 @@ __all__ = ["DeltaMagics"]
 
 
 @magics_class
-class DeltaMagics(Magics):  # type: ignore[misc]
+class DeltaMagics(Magics):
     """``%delta VERB …`` on the notebook's workbench, which is made when it is first needed."""
 
     started: Workbench | None = None
@@ -35,7 +35,9 @@ class DeltaMagics(Magics):  # type: ignore[misc]
     @property
     def variables(self) -> dict[str, Any]:
         """The user's variables."""
-        return self.shell.user_ns  # type: ignore[no-any-return]
+        shell: Any = self.shell
+        values: dict[str, Any] = shell.user_ns
+        return values
 
     @no_var_expand
     @line_cell_magic
@@ -52,18 +54,18 @@ class DeltaMagics(Magics):  # type: ignore[misc]
             if strip_comment(text):
                 result = self._one(text.strip().removeprefix("%delta").strip())
                 if result is not None:
-                    display(result)
+                    display(result)  # type: ignore[no-untyped-call]
         return None
 
     def _one(self, line: str) -> Any:
         call = parse(line, self.variables)
         if call.help:
-            return help_for(call.verb.name, *[str(word) for word in call.words[:1] if call.verb.name == "attach"])
+            return help_for(call.verb.name, *[str(getattr(word, "value", word)) for word in call.words[:1] if call.verb.name == "attach"])
         if call.verb.name == "help":
-            return help_for(*[str(word) for word in call.words])
+            return help_for(*[str(getattr(word, "value", word)) for word in call.words])
         result = self._carried_out(call, line)
         if not call.bind:
-            return None if strip_comment(line) != line.rstrip() and line.rstrip().endswith(";") else result
+            return None if strip_comment(line).endswith(";") else result
         self.variables[call.bind] = _bound(result)
         return _Said(f"{call.bind} = {type(self.variables[call.bind]).__name__}, from %delta {call.verb.name}")
 
@@ -71,7 +73,7 @@ class DeltaMagics(Magics):  # type: ignore[misc]
         from deltanb.magics._run import run
 
         bench = self.bench
-        bench.line = f"%delta {strip_comment(line)}"
+        bench.line = f"%delta {strip_end(line).strip()}"
         try:
             return run(call, bench, self.variables)
         except KeyboardInterrupt:

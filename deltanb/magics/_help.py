@@ -54,7 +54,11 @@ def _verb_page(verb: Verb) -> Page:
 
     rows = [(_spelled(option.name, option.kind), option.help) for option in verb.options]
     if verb.name == "attach":
-        rows = [*((f"TYPE {name}", text) for name, text in DELTA_TYPES.items()), *rows, ("name=value", "an option of the type: %delta help attach lora")]
+        rows = [
+            *((f"TYPE {name}", text) for name, text in DELTA_TYPES.items()),
+            *rows,
+            ("name=value", "an option of the type: %delta help attach lora"),
+        ]
     rows.append(("--as NAME", "bind the result to a variable"))
     shape = _SHAPES[verb.words]
     return Page(f"%delta {verb.name}{' ' + shape if shape else ''}: {verb.help}", rows, f"e.g.  %delta {verb.example or verb.name}")

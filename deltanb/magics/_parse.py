@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import keyword
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.magics._tokens import Variable, looked_up, strip_comment, words
+from deltanb.magics._tokens import Variable, looked_up, strip_end, texts, words
 from deltanb.magics._verbs import VERBS, Option, Verb, find_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Call", "parse"]
 
@@ -53,8 +55,8 @@ def parse(line: str, variables: Mapping[str, Any]) -> Call:
         >>> call.verb.name, call.words, call.options, call.bind
         ('attach', ['adapter', 'fc2'], {'bottleneck_dim': '12'}, 'd')
     """
-    first, _, rest = line.strip().partition(" ")
-    first = strip_comment(first)
+    first, *more = strip_end(line.strip()).split(None, 1)[:2] or [""]
+    rest = more[0] if more else ""
     if not first or first in ("-h", "--help", "?"):
         return Call(VERBS["help"])
     verb = find_verb(first)
@@ -67,7 +69,7 @@ def parse(line: str, variables: Mapping[str, Any]) -> Call:
 
 def _prose(rest: str) -> list[str]:
     """A sentence needs no quotes, and may hold an apostrophe."""
-    plain = strip_comment(rest)
+    plain = strip_end(rest)
     if plain[:1] in "'\"{" or " --" in f" {plain}":
         return words(rest)
     return [plain] if plain else []
@@ -116,7 +118,7 @@ class _Reader:
             value = looked_up(self._value(name, text), self.variables)
             self.call.options[name.replace("-", "_")] = value.value if isinstance(value, Variable) else value
         elif option.kind == "flag":
-            self.call.options[option.name] = text is None or text.lower() in ("true", "yes", "1", "on")
+            self.call.options[option.name] = text is None or self._converted(option, text)
         elif option.kind == "many":
             self.many = option
             self.call.options.setdefault(option.name, [])
@@ -131,30 +133,56 @@ class _Reader:
         if self.tokens and not (self.tokens[0].startswith("--") and len(self.tokens[0]) > 2):  # noqa: PLR2004
             return self.tokens.pop(0)
         msg = f"--{name.replace('_', '-')} needs a value."
-        raise DeltaError(msg, expected=f"--{name.replace('_', '-')} VALUE, or {name.replace('-', '_')}=VALUE.", try_=f"%delta help {self.verb.name}")
+        raise DeltaError(
+            msg, expected=f"--{name.replace('_', '-')} VALUE, or {name.replace('-', '_')}=VALUE.", try_=f"%delta help {self.verb.name}"
+        )
 
     def _several(self, token: str) -> list[str]:
         value = looked_up(token, self.variables)
-        if isinstance(value, Variable):
-            return [value.value] if isinstance(value.value, str) else list(value.value)
-        return [value]
+        return texts(value) if isinstance(value, Variable) else [value]
 
     def _converted(self, option: Option, text: str) -> Any:
-        value = looked_up(text, self.variables)
-        if isinstance(value, Variable):
-            return value.value
-        if option.kind in ("int", "float"):
+        found = looked_up(text, self.variables)
+        value = found.value if isinstance(found, Variable) else text
+        if option.kind in _READ:
+            kind, read = _READ[option.kind]
             try:
-                return int(text) if option.kind == "int" else float(text)
-            except ValueError:
-                kind = "a whole number" if option.kind == "int" else "a number"
-                msg = f"--{option.name.replace('_', '-')} must be {kind}, not {text!r}."
-                raise DeltaError(msg, expected=f"{option.help[0].upper()}{option.help[1:]}.", try_=f"%delta help {self.verb.name}") from None
-        return text
+                return read(value)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                msg = f"--{option.name.replace('_', '-')} must be {kind}, not {value!r}."
+                raise DeltaError(
+                    msg, expected=f"{option.help[0].upper()}{option.help[1:]}.", try_=f"%delta help {self.verb.name}"
+                ) from None
+        return value
+
+
+def _flag(value: Any) -> bool:
+    return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}[str(value).lower()]
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != float(value) or isinstance(value, bool):
+        raise ValueError
+    return number
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise ValueError
+    return number
+
+
+_READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "flag": ("true or false", _flag),
+    "int": ("a whole number", _whole),
+    "float": ("a number", _finite),
+}
 
 
 def _identifier(name: str) -> str:
-    if name.isidentifier():
+    if name.isidentifier() and not keyword.iskeyword(name):
         return name
     msg = f"--as needs a variable's name, not {name!r}."
     raise DeltaError(msg, expected="Letters, digits and _.", try_="--as result")

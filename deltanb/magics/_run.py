@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.magics._help import help_for
-from deltanb.magics._tokens import Variable
+from deltanb.magics._tokens import Variable, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,19 +66,18 @@ def _patterns(found: list[Any]) -> list[str]:
     """Words and lists of words as one list."""
     patterns: list[str] = []
     for word in found:
-        value = word.value if isinstance(word, Variable) else word
-        patterns += [value] if isinstance(value, str) else list(value)
+        patterns += texts(word) if isinstance(word, Variable) else [word]
     return patterns
 
 
 def _attach(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     kind = call.words[0]
-    return bench.attach(kind.value if isinstance(kind, Variable) else kind, _patterns(call.words[1:]) or None, **call.options)
+    return bench.attach(_text(kind), _patterns(call.words[1:]) or None, **call.options)
 
 
 def _named(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
     def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
-        return getattr(bench, verb)(call.words[0] if call.words else None)
+        return getattr(bench, verb)(_text(call.words[0]) if call.words else None)
 
     return runner
 
@@ -90,8 +91,6 @@ def _plain(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
 
 def _source(call: Call, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The data that the first word names: a shipped set, a file, or a variable."""
-    from pathlib import Path
-
     from deltanb.datasets import names
 
     if not call.words:
@@ -133,11 +132,12 @@ def _load(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
 
 
 def _text(word: Any) -> str:
+    """A name or a folder."""
     value = word.value if isinstance(word, Variable) else word
-    if value is None or isinstance(value, (int, float, dict, list)):
-        msg = f"A folder's name must be text, not {value!r}."
-        raise DeltaError(msg, try_="%delta save my-first-delta")
-    return str(value)
+    if isinstance(value, (str, Path)):
+        return str(value)
+    msg = f"{{{word.name}}} holds {reprlib.repr(value)}, and a name is needed here."
+    raise DeltaError(msg, expected="A text, or a path.", try_=f"{word.name} = 'my-first-delta'")
 
 
 def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -147,7 +147,7 @@ def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
 
 
 def _help(call: Call, _bench: Workbench, _: Mapping[str, Any]) -> Any:
-    return help_for(*call.words)
+    return help_for(*map(_text, call.words))
 
 
 _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {

@@ -6,6 +6,7 @@ IPython itself must not expand the line (``@no_var_expand``): it would eat the b
 from __future__ import annotations
 
 import re
+import reprlib
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from deltanb._suggest import close
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Variable", "looked_up", "strip_comment", "words"]
+__all__ = ["Variable", "looked_up", "strip_comment", "strip_end", "texts", "words"]
 
 _BRACED = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -35,11 +36,11 @@ class Variable:
 
 
 def strip_comment(line: str) -> str:
-    """The line without a trailing `` # comment`` and ``;`` outside quotes.
+    """The line without a trailing `` # comment`` outside quotes.
 
     Example:
-        >>> strip_comment("match '[r]a#b' # two hits"), strip_comment("graph;")
-        ("match '[r]a#b'", 'graph')
+        >>> strip_comment("match '[r]a#b' # two hits")
+        "match '[r]a#b'"
     """
     quote = ""
     for at, char in enumerate(line):
@@ -50,7 +51,17 @@ def strip_comment(line: str) -> str:
         elif char == "#" and (at == 0 or line[at - 1].isspace()):
             line = line[:at]
             break
-    return line.rstrip().rstrip(";").rstrip()
+    return line.rstrip()
+
+
+def strip_end(line: str) -> str:
+    """The line without a trailing comment and a trailing ``;``, which asks for silence.
+
+    Example:
+        >>> strip_end("graph;  # quietly")
+        'graph'
+    """
+    return strip_comment(line).rstrip(";").rstrip()
 
 
 def words(line: str) -> list[str]:
@@ -63,14 +74,16 @@ def words(line: str) -> list[str]:
         >>> words(r"match '[r](\d)+\.fc2' fc1  # note")
         ['match', '[r](\\d)+\\.fc2', 'fc1']
     """
-    lexer = shlex.shlex(strip_comment(line), posix=True, punctuation_chars=False)
+    lexer = shlex.shlex(strip_end(line), posix=True, punctuation_chars=False)
     lexer.whitespace_split = True
     lexer.commenters = lexer.escape = lexer.escapedquotes = ""
     try:
         return list(lexer)
     except ValueError:
         msg = "A quote is opened and never closed."
-        raise DeltaError(msg, expected="Quotes in pairs; put text with an apostrophe into double quotes.", try_="%delta predict \"I didn't like it\"") from None
+        raise DeltaError(
+            msg, expected="Quotes in pairs; put text with an apostrophe into double quotes.", try_='%delta predict "I didn\'t like it"'
+        ) from None
 
 
 def looked_up(word: str, variables: Mapping[str, Any]) -> Any:
@@ -92,3 +105,22 @@ def looked_up(word: str, variables: Mapping[str, Any]) -> Any:
         near = close(name, [key for key in variables if not key.startswith("_")])
         raise DeltaError(msg, expected="A variable of this notebook, in braces.", nearest=near)
     return Variable(name, variables[name])
+
+
+def texts(variable: Variable) -> list[str]:
+    """The patterns or names that a variable holds: one, or several.
+
+    Raises:
+        DeltaError: it holds something else.
+
+    Example:
+        >>> texts(Variable("x", ["fc1", "fc2"]))
+        ['fc1', 'fc2']
+    """
+    value = variable.value
+    several = isinstance(value, (list, tuple, set, frozenset))
+    found: list[Any] = list(value) if several else [value]
+    if all(isinstance(text, str) for text in found):
+        return found
+    msg = f"{{{variable.name}}} holds {reprlib.repr(value)}, and text is needed here."
+    raise DeltaError(msg, expected="A text, or a list of texts, such as ['fc1', 'fc2'].")

@@ -102,8 +102,10 @@ _ALL = (
         Option("depth", "int", "levels to show"),
     ), example="params --by type"),
     Verb("log", "structure and counts of a delta", "delta", 0, 1, example="log"),
-    Verb("data", "choose the data set", "data", 0, 1, (*_COLUMNS, Option("test_fraction", "float", "share held out, where there is no split")),
-         "data movie_reviews"),
+    Verb("data", "choose the data set", "data", 0, 1, (
+        *_COLUMNS,
+        Option("test_fraction", "float", "share held out, where there is no split"),
+    ), "data movie_reviews"),
     Verb("train", "train what is trainable; again: goes on", "data", 0, 1, (
         Option("epochs", "float", "passes over the data"),
         Option("lr", "float", "learning rate; default: by delta type"),
@@ -116,12 +118,18 @@ _ALL = (
         Option("restart", "flag", "begin anew instead of going on"),
         *_COLUMNS,
     ), "train movie_reviews --epochs 1 --rows 3000"),
-    Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (_ROWS, Option("batch_size", "int", "rows a step"), *_COLUMNS), "evaluate"),
+    Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
+        _ROWS,
+        Option("batch_size", "int", "rows a step"),
+        *_COLUMNS,
+    ), "evaluate"),
     Verb("predict", "what the model says about a sentence", "text", 1, None, example='predict "A warm, funny film."'),
     Verb("save", "save a delta, and nothing else, to a folder", "folder delta", 1, 2, (
         Option("force", "flag", "replace what is there, whatever it is"),
     ), "save my-first-delta"),
-    Verb("load", "attach a saved delta", "folder", 1, 1, (Option("name", "text", "a name of its own for the delta"),), "load my-first-delta"),
+    Verb("load", "attach a saved delta", "folder", 1, 1, (
+        Option("name", "text", "a name of its own for the delta"),
+    ), "load my-first-delta"),
     Verb("code", "the Python that does what was done here", example="code"),
     Verb("undo", "go back one step", example="undo"),
     Verb("redo", "take the undone step again", example="redo"),
@@ -145,4 +153,6 @@ def find_verb(name: str) -> Verb:
         return VERBS[name]
     msg = f"%delta has no verb {name!r}."
     near = close(name, VERBS)
-    raise DeltaError(msg, expected=f"One of: {', '.join(VERBS)}.", nearest=near, try_=f"%delta {VERBS[near[0]].example}" if near else "%delta help")
+    raise DeltaError(
+        msg, expected=f"One of: {', '.join(VERBS)}.", nearest=near, try_=f"%delta {VERBS[near[0]].example}" if near else "%delta help"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from deltanb.reports import Outcome
-from deltanb.workbench._change import Change
 from deltanb.workbench._core import Core, Step
 from deltanb.workbench._files import Files
 from deltanb.workbench._learn import Learn, data_outcome
@@ -12,7 +11,7 @@ from deltanb.workbench._look import Look
 __all__ = ["Core", "Step", "Workbench", "data_outcome"]
 
 
-class Workbench(Look, Change, Learn, Files):
+class Workbench(Look, Learn, Files):
     """One backbone, its deltas, and what was done with them.
 
     Example:

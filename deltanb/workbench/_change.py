@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.checkpoints import transplant
-from deltanb.engine import AutoDeltaConfig, AutoDeltaModel, declare, delta_class, unfreeze
+from deltanb.checkpoints import declare_again, transplant
+from deltanb.engine import AutoDeltaConfig, AutoDeltaModel, apply_declarations, delta_class, freeze, snapshot_declarations, unfreeze
 from deltanb.reports import Outcome
 from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
-from deltanb.workbench._python import call, construct
+from deltanb.workbench._python import call, construct, freeze_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import nn
 
     from deltanb.engine import BaseDeltaConfig, DeltaModel
     from deltanb.workbench._core import Step
@@ -54,48 +56,60 @@ class Change(Core):
         if old is not None and old.delta_type == delta_type and old.config == config:
             return self._about(old, f"{own} is attached already, just so: kept as it is.", [])
         with self.step("attach", f"%delta attach {delta_type}") as step:
-            delta, notes = _built(model, config, own, old)
+            delta, notes = _built(model, config, own, old), []
+            self._names.born(delta)
             if old is not None:
-                self.parked[own] = old
-                step.python.append(f"{own}.detach()")
-                notes.append(f"the {own} that was here is parked with its weights; %delta undo brings it back")
-            step.python.append(construct(delta))
-            self._carry_over(old, delta, step, notes)
+                notes.append(self._make_way(old, step))
+            step.python.append(construct(delta, self._names.choose(delta, self.steps)))
+            if old is not None:
+                notes += self._carry_over(old, delta, step)
         return self._about(delta, f"Attached {delta_type}{f' {own!r}' if own != delta_type else ''} to {len(delta.hosts)} modules.", notes)
 
-    def _carry_over(self, old: DeltaModel | None, delta: DeltaModel, step: Step, notes: list[str]) -> None:
+    def _make_way(self, old: DeltaModel, step: Step) -> str:
+        """Detach a delta for another of its name, and park it; what to say about it."""
+        step.python.append(f"{self._names.of(old.detach())}.detach()")
+        key = self.park(old)
+        shown = "" if key == old.name else f" as {key}"
+        return f"the {old.name} that was here is parked with its weights{shown}; %delta undo brings it back"
+
+    def _carry_over(self, old: DeltaModel, delta: DeltaModel, step: Step) -> list[str]:
         """What was declared trainable through the old delta holds for the one in its place."""
-        for entry in old.declarations if old is not None else []:
-            module = self.model.get_submodule(entry.scope)
-            delta.freeze_module(module, exclude=list(entry.exclude), set_state_dict=entry.filtered)
-            step.python.append(call(f"{delta.name}.freeze_module", exclude=list(entry.exclude)))
-            notes.append(f"still frozen, but: {', '.join(entry.exclude) or 'nothing'}")
+        entries = declare_again(delta, snapshot_declarations(old.declarations), old.name)
+        step.python += [freeze_call(self._names.of(delta), entry) for entry in entries]
+        return [f"still frozen, all but {', '.join(entry['exclude']) or 'nothing'}" for entry in entries]
 
     def _about(self, delta: DeltaModel, title: str, notes: list[str]) -> Outcome:
         added = sum(p.numel() for p in delta.parameters())
         took = sum(entry.aside.numel() for entry in delta.owned.values() if entry.core)
         counts = snapshot(self.model).counts
-        options = ", ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in delta.config.options().items())
+        options = ", ".join(
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in delta.config.options().items()
+        )
         facts = {"where": _hits(delta), **({"options": options} if options else {})}
         facts["parameters"] = f"+{added:,}" + (f", and {took:,} of the backbone's biases" if took else "")
         facts["trainable now"] = f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.2%})"
-        after = "%delta params" if delta.declarations else "%delta freeze --exclude deltas classifier"
+        after = "%delta params" if delta.declarations else f"%delta freeze --exclude {_usual(self.model)}"
         return Outcome(title, facts, [*delta.notes, *notes], next=after, value=delta)
 
     def detach(self, name: str | None = None) -> Outcome:
-        """Take a delta out and park it; the one last attached unless named. Done already: nothing happens."""
-        if name in self.parked and name not in self.attached:
-            return Outcome(f"{name} is detached already.", next=f"%delta reattach {name}")
-        delta = self.delta(name)
+        """Take a delta out and park it; the name may be left out where there is only one. Done already: nothing happens."""
+        done = name or (next(reversed(self.parked), None) if not self.attached else None)
+        if done in self.parked and done not in self.attached:
+            return Outcome(f"{done} is detached already.", next=f"%delta reattach {done}")
+        delta = self.only(name, "%delta detach")
         with self.step("detach", f"%delta detach {delta.name}") as step:
             delta.detach()
-            self.parked[delta.name] = delta
-            step.python.append(f"{delta.name}.detach()")
-        return Outcome(f"Detached {delta.name}: the backbone is as it was without it.", next=f"%delta reattach {delta.name}", value=delta)
+            key = self.park(delta)
+            step.python.append(f"{self._names.of(delta)}.detach()")
+        notes = (
+            [] if key == delta.name else [f"another {delta.name} with weights of its own is parked already, so this one is called {key}"]
+        )
+        title = f"Detached {delta.name}: the backbone is as it was without it."
+        return Outcome(title, {}, notes, next=f"%delta reattach {key}", value=delta)
 
     def reattach(self, name: str | None = None) -> Outcome:
-        """Put a parked delta back, with its weights."""
-        own = name or next(reversed(self.parked), None)
+        """Put a parked delta back, with its weights; the one last parked unless named. Done already: nothing happens."""
+        own = name or next(reversed(self.parked), next(reversed(self.attached), None))
         if own in self.attached:
             return self._about(self.attached[own], f"{own} is attached already.", [])
         if own is None or own not in self.parked:
@@ -106,26 +120,27 @@ class Change(Core):
             raise DeltaError(msg, expected=parked, nearest=close(own or "", self.parked), try_="%delta load my-first-delta")
         delta = self.parked[own]
         with self.step("reattach", f"%delta reattach {own}") as step:
-            if delta.backbone_model is self.model:
+            variable = self._names.of(delta)
+            if delta.backbone_model is self.model and own == delta.name:
                 delta.attach()
-                step.python.append(f"{own}.attach()")
+                step.python.append(f"{variable}.attach()")
             else:
-                delta, notes = transplant(delta, self.model)
+                delta, notes = transplant(delta, self.model, name=own)
                 delta.notes += notes
-                step.python.append(f"# {own} came from an earlier backbone with its weights: save it there and load it here")
+                new = self._names.choose(delta, self.steps)
+                step.python.append(f"{new} = transplant({variable}, model, name={own!r})[0]")
             del self.parked[own]
         return self._about(delta, f"{own} is attached again.", [])
 
     def remove(self, name: str | None = None) -> Outcome:
-        """Detach a delta and forget it; undo brings it back."""
+        """Detach a delta and forget it; undo brings it back. The name may be left out where there is only one."""
         with self.step("remove", f"%delta remove {name or ''}".rstrip()) as step:
             if name in self.parked and name not in self.attached:
                 del self.parked[name]
                 return Outcome(f"{name} was parked and is forgotten now.", next="%delta undo")
-            delta = self.delta(name)
+            delta = self.only(name, "%delta remove")
             delta.detach()
-            self.parked.pop(delta.name, None)
-            step.python.append(f"{delta.name}.detach()")
+            step.python.append(f"{self._names.of(delta)}.detach()")
         return Outcome(f"Removed {delta.name}: the backbone is as it was without it.", next="%delta undo")
 
     def freeze(self, exclude: Sequence[str] | None = None) -> Outcome:
@@ -134,39 +149,48 @@ class Change(Core):
         current = list(self.attached.values())[-1] if self.attached else None
         words = list(exclude) if exclude is not None else ["deltas"] if current else []
         same = bool(current and [list(entry.exclude) for entry in current.declarations if not entry.scope] == [words])
-        if not same:
+        if same:
+            apply_declarations(model)
+        else:
             with self.step("freeze", "%delta freeze") as step:
                 if current is not None:
                     current.freeze_module(exclude=words)
-                    step.python.append(call(f"{current.name}.freeze_module", exclude=words))
+                    step.python.append(call(f"{self._names.of(current)}.freeze_module", exclude=words))
                 else:
-                    declare(model, None, words, filtered=False)
-                    step.python.append(f"deltanb.engine.declare(model, None, {words!r}, filtered=False)")
+                    freeze(model, words)
+                    step.python.append(call("deltanb.freeze", "model", exclude=words))
         counts = snapshot(model).counts
+        brought = [parameter for delta in self.attached.values() for parameter in delta.parameters()]
         title = "Frozen already, just so." if same else f"Frozen: everything but {', '.join(words) or 'nothing'}."
         facts = {
             "trainable": f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.4%})",
-            "of that, deltas": f"{counts.delta:,}",
+            "of that, deltas": f"{sum(p.numel() for p in brought if p.requires_grad):,}",
         }
-        notes = [] if counts.trainable else ["nothing trains now; --exclude deltas classifier leaves the deltas and the head trainable"]
+        notes = [] if counts.trainable else [f"nothing trains now; --exclude {_usual(model)} would leave that trainable"]
         return Outcome(title, facts, notes, next="%delta params")
 
     def unfreeze(self) -> Outcome:
         """Take back every declaration: what trains is as before the first freeze."""
         with self.step("unfreeze", "%delta unfreeze") as step:
             unfreeze(self.model)
-            step.python.append("deltanb.engine.unfreeze(model)")
+            step.python.append("deltanb.unfreeze(model)")
         counts = snapshot(self.model).counts
         return Outcome("Unfrozen.", {"trainable": f"{counts.trainable:,} of {counts.total:,}"}, next="%delta params")
 
 
-def _built(model: Any, config: BaseDeltaConfig, name: str, old: DeltaModel | None) -> tuple[DeltaModel, list[str]]:
+def _usual(model: nn.Module) -> str:
+    """What is left trainable most often: the deltas, and a head that has to be learned."""
+    heads = [name for name, _ in model.named_children() if name in ("classifier", "classification_head", "score")]
+    return " ".join(["deltas", *heads])
+
+
+def _built(model: nn.Module, config: BaseDeltaConfig, name: str, old: DeltaModel | None) -> DeltaModel:
     """The new delta in the place of the old one."""
     if old is not None:
         old.detach()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return AutoDeltaModel.from_config(config, model, name=name), []
+        return AutoDeltaModel.from_config(config, model, name=name)
 
 
 def _hits(delta: DeltaModel) -> str:

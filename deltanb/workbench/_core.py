@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.engine import deltas
+from deltanb.workbench._names import Names, free_name
 from deltanb.workbench._snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Step:
         then: the state before it.
         now: the state after it.
         undoable: whether it changed the workbench (saving does not).
+        values_then: tensors that it changes in place, as they were.
+        values_now: the same, as it left them.
+        after: steps that cannot be undone by themselves (saves, say) and went with this one when it was undone.
     """
 
     verb: str
@@ -49,9 +53,9 @@ class Step:
     then: Snapshot | None = None
     now: Snapshot | None = None
     undoable: bool = True
-    happened: bool = True
     values_then: dict[str, torch.Tensor] = field(default_factory=dict)
     values_now: dict[str, torch.Tensor] = field(default_factory=dict)
+    after: list[Step] = field(default_factory=list)
 
 
 class Core:
@@ -67,6 +71,7 @@ class Core:
         self.steps: list[Step] = []
         self.undone: list[Step] = []
         self.saved_to: dict[int, set[str]] = {}
+        self._names = Names()
         self.line = ""
         self._lock = threading.Lock()
 
@@ -92,6 +97,11 @@ class Core:
         return self._backbone
 
     @property
+    def has_backbone(self) -> bool:
+        """Whether there is one yet."""
+        return self._backbone is not None
+
+    @property
     def attached(self) -> dict[str, DeltaModel]:
         """The attached deltas by name; empty without a backbone."""
         return {} if self._backbone is None else deltas(self._backbone.model)
@@ -112,13 +122,39 @@ class Core:
         if name is None:
             msg = "No delta is attached."
             parked = f"Parked: {', '.join(self.parked)}." if self.parked else "A delta first."
-            try_ = f"%delta reattach {next(iter(self.parked))}" if self.parked else "%delta attach adapter output.dense"
+            try_ = f"%delta reattach {next(reversed(self.parked))}" if self.parked else "%delta attach adapter output.dense"
             raise DeltaError(msg, expected=parked, try_=try_)
         where = " It is parked." if name in self.parked else ""
         msg = f"No attached delta is called {name!r}.{where}"
         names = list(attached) or ["none"]
         try_ = f"%delta reattach {name}" if name in self.parked else "%delta params"
         raise DeltaError(msg, expected=f"Attached: {', '.join(names)}.", nearest=close(name, [*attached, *self.parked]), try_=try_)
+
+    def only(self, name: str | None, why: str) -> DeltaModel:
+        """An attached delta, which must be named where there are several: a line that is run again then means the same.
+
+        Args:
+            name: of the delta, or None.
+            why: the line up to the name, for the error.
+
+        Raises:
+            DeltaError: there is none, or there are several and none is named.
+        """
+        if name is None and len(self.attached) > 1:
+            msg = f"Several deltas are attached: {', '.join(self.attached)}."
+            raise DeltaError(msg, expected="The name of the one that is meant.", try_=f"{why} {next(reversed(self.attached))}")
+        return self.delta(name)
+
+    def park(self, delta: DeltaModel) -> str:
+        """Put a delta aside with its weights, under its name, or a new one where a trained delta waits under that.
+
+        Returns:
+            The name to reattach it by.
+        """
+        waiting = {name for name, other in self.parked.items() if other is not delta and not self._names.is_new(other)}
+        key = free_name(delta.name, waiting | (self.attached.keys() - {delta.name}))
+        self.parked[key] = delta
+        return key
 
     @contextmanager
     def locked(self, verb: str) -> Iterator[None]:
@@ -148,19 +184,18 @@ class Core:
             entry.then = self._snapshot()
             try:
                 yield entry
-            except KeyboardInterrupt:
-                self._go(entry.then)
-                msg = f"{verb} was interrupted."
-                raise DeltaError(msg, expected="The workbench is as it was before it.", try_=f"%delta {verb} again") from None
-            except BaseException:
-                self._go(entry.then)
-                raise
-            if entry.happened:
                 entry.now = self._snapshot()
-                entry.then.values, entry.now.values = entry.values_then, entry.values_now
-                self.steps.append(entry)
-                self.undone.clear()
-                self._forget_old_backbones()
+            except BaseException as error:
+                entry.then.values = entry.values_then
+                self._go(entry.then)
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
+                msg = f"{verb} was interrupted."
+                raise DeltaError(msg, expected="The workbench is as it was before it.", try_=entry.line) from None
+            entry.then.values, entry.now.values = entry.values_then, entry.values_now
+            self.steps.append(entry)
+            self.undone.clear()
+            self._forget_old_backbones()
 
     def _snapshot(self) -> Snapshot:
         fields = {name: dict(value) if isinstance(value := getattr(self, name), dict) else value for name in _FIELDS}
@@ -189,8 +224,9 @@ class Core:
             if at is None or self.steps[at].then is None:
                 return None
             entry = self.steps[at]
+            entry.after = self.steps[at + 1 :]
             self.undone = [entry, *self.undone]
-            del self.steps[at]
+            del self.steps[at:]
             self._go(entry.then)  # type: ignore[arg-type]
             return entry
 
@@ -200,6 +236,6 @@ class Core:
             if not self.undone or self.undone[0].now is None:
                 return None
             entry = self.undone.pop(0)
-            self.steps.append(entry)
+            self.steps += [entry, *entry.after]
             self._go(entry.now)  # type: ignore[arg-type]
             return entry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,19 @@ from deltanb import checkpoints
 from deltanb._errors import DeltaError
 from deltanb.reports import Outcome
 from deltanb.structure import snapshot
-from deltanb.workbench._core import Core
-from deltanb.workbench._python import call
+from deltanb.workbench._change import Change
+from deltanb.workbench._python import call, freeze_call
 
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
 
 __all__ = ["Files"]
 
+_MEGA = 1e6
 
-class Files(Core):
-    """The verbs of `Core` that write and read folders."""
+
+class Files(Change):
+    """The verbs that write and read folders."""
 
     def save(self, folder: str, name: str | None = None, *, force: bool = False) -> Outcome:
         """Save a delta, and nothing else. Its own folder is replaced in one step; any other needs ``force``.
@@ -31,36 +34,33 @@ class Files(Core):
             name: which delta; default: the only one.
             force: replace what is there, whatever it is.
         """
-        delta = self._which(name)
+        delta = self._to_save(name)
         path = Path(folder).expanduser()
         with self.step("save", f"%delta save {folder}") as step:
             step.undoable = False
             notes = self._make_room(path, delta, force=force)
             checkpoints.save(delta, path, force=force)
             self.saved_to.setdefault(delta.serial, set()).add(str(path.resolve()))
-            step.python.append(call(f"{delta.name}.save_finetuned", repr(str(folder)), force=force or None))
+            step.python.append(call(f"{self._names.of(delta)}.save_finetuned", repr(str(folder)), force=force or None))
         size = sum(entry.stat().st_size for entry in path.iterdir() if entry.is_file())
         whole = sum(p.numel() * p.element_size() for p in self.model.parameters())
         tensors = delta.tensors()
         facts = {
             "folder": str(path),
             "tensors": f"{len(tensors)} with {sum(t.numel() for t in tensors.values()):,} parameters",
-            "size": f"{size / 1e6:.2f} MB; the whole model would be {whole / 1e6:.0f} MB",
+            "size": f"{_size(size)}; the whole model would be {_size(whole)}",
         }
         return Outcome(f"Saved {delta.name}.", facts, notes, next=f"%delta load {folder}", value=path)
 
-    def _which(self, name: str | None) -> DeltaModel:
+    def _to_save(self, name: str | None) -> DeltaModel:
         if name in self.parked and name not in self.attached:
             return self.parked[name]
-        if name is None and len(self.attached) > 1:
-            msg = f"Several deltas are attached: {', '.join(self.attached)}."
-            raise DeltaError(msg, expected="The name of the one to save.", try_=f"%delta save my-delta {next(iter(self.attached))}")
-        return self.delta(name)
+        return self.only(name, "%delta save my-delta")
 
     def _make_room(self, path: Path, delta: DeltaModel, *, force: bool) -> list[str]:
         """Make sure that no other delta's save is lost."""
         own = str(path.resolve()) in self.saved_to.get(delta.serial, set())
-        if force or own or not path.is_dir() or not any(path.iterdir()):
+        if force or own or not path.is_dir() or all(checkpoints.is_temporary(entry) for entry in path.iterdir()):
             return []
         try:
             saved = checkpoints.read(path)
@@ -70,10 +70,7 @@ class Files(Core):
         if saved.config != delta.config or saved.hosts != delta.hosts:
             msg = f"{path} holds another delta: {saved.config.delta_type} {saved.name!r} on {len(saved.hosts)} modules."
             raise DeltaError(msg, expected="A new folder, or --force to replace it.", try_=f"%delta save {path}-2")
-        previous = path.with_name(f"{path.name}.previous")
-        shutil.rmtree(previous, ignore_errors=True)
-        shutil.copytree(path, previous)
-        return [f"{path} held a save of an earlier session; it is kept as {previous}"]
+        return [f"{path} held a save of an earlier session; it is kept as {_kept(path)}"]
 
     def load(self, folder: str, *, name: str | None = None) -> Outcome:
         """Attach a saved delta and freeze as was declared when it was saved.
@@ -83,22 +80,19 @@ class Files(Core):
         saved = checkpoints.read(folder)
         own = name or saved.name or saved.config.delta_type
         old = self.attached.get(own)
-        if old is not None and _same_values(saved, old):
+        if old is not None and saved.config.options() == old.config.options() and _same_values(saved, old):
             return Outcome(f"{own} is attached already, with the values of {folder}: kept as it is.", value=old)
         with self.step("load", f"%delta load {folder}") as step:
             notes = []
             if old is not None:
-                self.parked[own] = old.detach()
-                step.python.append(f"{own}.detach()")
-                notes.append(f"the {own} that was here is parked with its weights; %delta undo brings it back")
+                notes.append(self._make_way(old, step))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 delta = checkpoints.load(folder, self.model, name=own)
-            step.python.append(f"{own} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
-            for entry in saved.freeze:
-                words = [delta.name if word == saved.name else word for word in entry["exclude"]]
-                delta.freeze_module(self.model.get_submodule(entry["scope"]), exclude=words, set_state_dict=entry["set_state_dict"])
-                step.python.append(call(f"{own}.freeze_module", exclude=words))
+            variable = self._names.choose(delta, self.steps)
+            step.python.append(f"{variable} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
+            entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
+            step.python += [freeze_call(variable, entry) for entry in entries]
             self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
         return self._loaded(saved, delta, notes)
 
@@ -112,6 +106,37 @@ class Files(Core):
             "trainable now": f"{counts.trainable:,} of {counts.total:,}",
         }
         return Outcome(f"Loaded {delta.name} from {saved.folder}.", facts, [*delta.notes, *notes], next="%delta evaluate", value=delta)
+
+
+def _kept(path: Path) -> Path:
+    """Copy a save beside itself, in the place of an older copy; what is no such copy is left alone."""
+    places = (path.with_name(f"{path.name}.previous{end}") for end in ("", *(f"-{i}" for i in count(2))))
+    previous = next(place for place in places if not place.exists() or _is_save(place))
+    fresh = path.with_name(f".{path.name}.copy")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(path, fresh)
+        shutil.rmtree(previous, ignore_errors=True)
+        fresh.rename(previous)
+    except OSError as error:  # shutil's own error is one
+        shutil.rmtree(fresh, ignore_errors=True)
+        msg = f"{path} holds a save of an earlier session, and no copy of it can be made: {error.strerror or error}."
+        raise DeltaError(msg, expected="Room for a copy, or --force to replace it.", try_=f"%delta save {path}-2") from None
+    return previous
+
+
+def _is_save(path: Path) -> bool:
+    return path.name in checkpoints.saved_folders(path.parent)
+
+
+def _size(amount: float) -> str:
+    """Bytes in words.
+
+    Example:
+        >>> _size(81_000), _size(2_500_000), _size(91e6)
+        ('81 kB', '2.5 MB', '91 MB')
+    """
+    return f"{amount / 1e3:,.0f} kB" if amount < _MEGA else f"{amount / _MEGA:,.{int(amount < 10 * _MEGA)}f} MB"
 
 
 def _same_values(saved: Any, delta: DeltaModel) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -51,11 +52,12 @@ class Learn(Core):
     def _choose(self, source: Any, variable: str, columns: dict[str, Any], step: Step) -> TextData:
         if source is None:
             return self._data_in_use()
-        chosen = as_text_data(source, **columns)
-        if self.data_set is None or self.data_set.name != chosen.name or variable:
-            step.python.append(_data_code(source, variable, columns))
-            self.data_set = chosen
-        return self.data_set  # type: ignore[no-any-return]
+        chosen, line = as_text_data(source, **columns), _data_code(source, variable, columns)
+        said = [known for entry in self.steps for known in entry.python if known.startswith("data = ")]
+        if said[-1:] != [line]:
+            step.python.append(line)
+        self.data_set = chosen
+        return chosen
 
     def train(
         self,
@@ -83,12 +85,12 @@ class Learn(Core):
         columns = {key: value for key, value in {"text": text, "label": label}.items() if value is not None}
         with self.step("train", "%delta train") as step:
             data = self._choose(source, variable, columns, step)
-            if restart:
-                self._put_first_values()
-            self._remember_first_values()
             size = sum(p.numel() * p.element_size() for p in backbone.model.parameters() if p.requires_grad)
             undoable = size < _UNDO_BYTES
             step.values_then = trainable_values(backbone.model) if undoable else {}
+            if restart:
+                self._put_first_values()
+            self._remember_first_values()
             resume = None if restart else self.result
             result = train(backbone, data, resume=resume, **options)
             step.values_now = trainable_values(backbone.model) if undoable else {}
@@ -108,11 +110,13 @@ class Learn(Core):
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 known, value = self.first_values.get(name, (0, None))
-                if known == id(parameter) and value is not None:
+                if known == id(parameter) and value is not None and parameter.requires_grad:
                     parameter.copy_(value)
         self.result = None
 
-    def evaluate(self, source: Any = None, *, variable: str = "", text: str | None = None, label: str | None = None, **options: Any) -> EvaluationResult:
+    def evaluate(
+        self, source: Any = None, *, variable: str = "", text: str | None = None, label: str | None = None, **options: Any
+    ) -> EvaluationResult:
         """Accuracy and loss on held-out rows."""
         from deltanb.training import evaluate
 
@@ -134,8 +138,9 @@ class Learn(Core):
 
 
 def _data_code(source: Any, variable: str, options: dict[str, Any]) -> str:
-    shown = variable or repr(source)
-    note = f"  # {variable}: your own" if variable else ""
+    name = variable or ("" if isinstance(source, (str, Path)) else "your_data")
+    note = f"  # {name}: your own" if name else ""
+    shown = name or repr(str(source))
     return f"data = {call('as_text_data', shown, **options)}{note}"
 
 

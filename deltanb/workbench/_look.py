@@ -34,18 +34,18 @@ class Look(Core):
             **options: of `deltanb.backbones.load_backbone`.
         """
         with self.step("backbone", f"%delta backbone {variable or spec}") as step:
-            old = dict(self.attached)
             loaded = load_backbone(spec, **options)
-            for name, delta in old.items():
-                self.parked[name] = delta
-            if loaded.kind == "yours":
-                for delta in reversed(list(deltas(loaded.model).values())):
-                    delta.detach()
+            there = deltas(loaded.model)  # the user's own, or this workbench's where it is the same model again
+            old = dict.fromkeys([*self.attached.values(), *there.values()])
+            for delta in reversed(list(there.values())):
+                delta.detach()
             self._backbone = loaded
+            names = [self.park(delta) for delta in old]
             self.before, self.result, self.first_values = snapshot(loaded.model), None, {}
-            source = f"backbone = deltanb.load_backbone({variable})  # {variable}: your own" if variable else f"backbone = {loaded.code}"
+            name = variable or ("your_model" if loaded.kind == "yours" else "")
+            source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else f"backbone = {loaded.code}"
             step.python = [source, "model = backbone.model"]
-        notes = [f"parked with their weights: {', '.join(old)} (%delta reattach NAME puts one on this backbone)"] if old else []
+        notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
         return self._about_backbone(loaded, notes)
 
     def _about_backbone(self, loaded: Backbone, notes: list[str]) -> Outcome:

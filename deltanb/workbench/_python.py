@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
     from deltanb.workbench._core import Step
 
-__all__ = ["call", "construct", "script"]
+__all__ = ["call", "construct", "freeze_call", "script"]
+
+_IMPORTS = {
+    "deltanb": ("AdapterModel", "BitFitModel", "LoraModel"),
+    "deltanb.checkpoints": ("transplant",),
+    "deltanb.datasets": ("as_text_data",),
+}
 
 
 def call(function: str, *arguments: str, **options: Any) -> str:
@@ -22,8 +29,12 @@ def call(function: str, *arguments: str, **options: Any) -> str:
     return f"{function}({', '.join([*arguments, *named])})"
 
 
-def construct(delta: DeltaModel) -> str:
+def construct(delta: DeltaModel, variable: str = "") -> str:
     """The line that builds a delta anew.
+
+    Args:
+        delta: which.
+        variable: the variable that gets it; default: the delta's name.
 
     Example:
         >>> from torch import nn
@@ -41,15 +52,27 @@ def construct(delta: DeltaModel) -> str:
         **options,
         name=own_name,
     )
-    return f"{delta.name} = {text}"
+    return f"{variable or delta.name} = {text}"
+
+
+def freeze_call(variable: str, entry: dict[str, Any]) -> str:
+    """The line that makes a freeze declaration anew.
+
+    Example:
+        >>> freeze_call("lora", {"scope": "", "exclude": ["deltas"], "set_state_dict": True})
+        "lora.freeze_module(exclude=['deltas'])"
+    """
+    scope = [f"model.get_submodule({entry['scope']!r})"] if entry["scope"] else []
+    whole = None if entry["set_state_dict"] else False
+    return call(f"{variable}.freeze_module", *scope, exclude=entry["exclude"], set_state_dict=whole)
 
 
 def script(steps: list[Step]) -> str:
     """A whole script that does what the steps did, imports first."""
     lines = [line for step in steps for line in step.python]
     body = "\n".join(lines)
-    names = [name for name in ("AdapterModel", "BitFitModel", "LoraModel") if f"{name}(" in body]
-    imports = ["import deltanb", *([f"from deltanb import {', '.join(names)}"] if names else [])]
-    if "as_text_data(" in body:
-        imports.append("from deltanb.datasets import as_text_data")
+    imports = ["import deltanb"]
+    for home, names in _IMPORTS.items():
+        used = [name for name in names if re.search(rf"(?<![.\w]){name}\(", body)]
+        imports += [f"from {home} import {', '.join(used)}"] if used else []
     return "\n".join([*imports, "", body, ""]) if body else "# Nothing has been done yet: %delta backbone minilm\n"
