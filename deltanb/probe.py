@@ -29,7 +29,7 @@ class Call:
 
     Attributes:
         position: 0 for the module called first.
-        shape: of its output (of the first tensor, if the output is a tuple), or None when it gave no tensor.
+        shape: of its output (of the first tensor, if there are several), or None when it gave no tensor.
     """
 
     position: int
@@ -190,6 +190,8 @@ def _inputs(model: nn.Module) -> dict[str, Any]:
 def _first_shape(output: Any) -> tuple[int, ...] | None:
     import torch
 
+    if isinstance(output, dict):  # a ModelOutput is one
+        output = tuple(output.values())
     if isinstance(output, (tuple, list)) and output:
         output = output[0]
     return tuple(output.shape) if isinstance(output, torch.Tensor) else None

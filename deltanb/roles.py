@@ -17,7 +17,6 @@ __all__ = ["family_of", "known_families", "role_names"]
 
 _BERT = {
     "embeddings": "embeddings@",
-    "embeddings.LayerNorm": "embeddings@.layer_norm@",
     "encoder": "encoder@",
     "encoder.layer": "encoder@.block@",
     "encoder.layer.$": "encoder@.block@.$",

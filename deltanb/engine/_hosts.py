@@ -107,7 +107,9 @@ class Host:
         if call and call.shape:
             return call.shape[-1]
         kind = type(self.module).__name__
-        why = f"the trial pass ended early: {trace.failure}" if trace.failure else "a pass through the model never calls it"
+        why = "a pass through the model never calls it" if call is None else "what it gives is no tensor"
+        if trace.failure and (call is None or call.shape is None):
+            why = f"the trial pass ended early: {trace.failure}"
         msg = f"{self.name} ({kind}) gives no output to change: {why}."
         below = [name for name, module in backbone_modules(self.module) if name and _size_by_type(module)]
         msg_try = f"%delta match {self.name.rpartition('.')[2]}.{below[0]}" if below else "%delta graph"

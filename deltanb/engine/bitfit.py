@@ -79,7 +79,7 @@ class BitFitModel(DeltaModel):
 
     config_class = BitFitConfig
     delta_type = "bitfit"
-    default_modified_modules = ("attn@", "ff@", "layer_norm@")
+    default_modified_modules = ("attn@", "ff@.*", "layer_norm@")
 
     def __init__(self, backbone_model: nn.Module, **common: Unpack[CommonOptions]) -> None:
         super().__init__(backbone_model, {}, **common)
