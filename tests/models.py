@@ -28,7 +28,9 @@ __all__ = [
     "same_state",
     "stir",
     "three",
+    "total",
     "trainable",
+    "trains",
 ]
 
 _SMALL = {"vocab_size": 64, "pad_token_id": 0}
@@ -121,9 +123,19 @@ def stir(tensors: Any, seed: int = 5, scale: float = 0.3) -> None:
             tensor.add_(torch.randn(tensor.shape, generator=generator).to(tensor) * scale)
 
 
+def total(model: nn.Module) -> int:
+    """Elements of all parameters, each tensor once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def trainable(model: nn.Module) -> int:
     """Elements of the parameters that train, each tensor once: an independent count."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def trains(model: nn.Module) -> set[str]:
+    """Names of the parameters that train."""
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def same_state(model: nn.Module) -> tuple[Any, ...]:

@@ -1,0 +1,124 @@
+"""The trial pass: right shapes on every family, on skeletons too, and nothing left behind."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from deltanb._errors import DeltaError
+from deltanb.probe import call_order, probe
+from tests.models import FAMILIES, batch_for, make, same_state
+
+
+def real_shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """The last dimension does not depend on the inputs; a real pass shows it."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, output: Any) -> None:
+        if isinstance(output, dict):
+            output = tuple(output.values())
+        if isinstance(output, (tuple, list)):
+            output = output[0]
+        if isinstance(output, torch.Tensor):
+            shapes.setdefault(name, tuple(output.shape))
+
+    handles = [
+        module.register_forward_hook(lambda _module, _args, output, name=name: note(name, output)) for name, module in model.named_modules()
+    ]
+    with torch.no_grad():
+        model(**batch_for(model))
+    for handle in handles:
+        handle.remove()
+    return shapes
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shapes_are_those_of_a_real_pass(family: str) -> None:
+    model = make(family)
+    trace = probe(model)
+    assert trace.failure == ""
+    real = real_shapes(model)
+    assert trace.calls.keys() >= real.keys()
+    for name, shape in real.items():
+        found = trace.calls[name].shape
+        assert found is not None
+        assert (len(found), found[-1:]) == (len(shape), shape[-1:]), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_skeleton_shows_the_same(family: str) -> None:
+    skeleton = make(family, device="meta")
+    assert probe(skeleton) == probe(make(family))
+    assert all(parameter.is_meta for parameter in skeleton.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("family", ["bert", "t5", "vit", "mixtral"])
+def test_other_dtypes(family: str, dtype: torch.dtype) -> None:
+    model = make(family).to(dtype)
+    assert probe(model).calls == probe(make(family)).calls
+
+
+@pytest.mark.parametrize("family", ["bert", "bart", "mixtral"])
+def test_nothing_is_left_behind(family: str) -> None:
+    model = make(family).train()
+    inner = next(module for name, module in model.named_modules() if name.endswith("0"))
+    inner.eval()
+    flags = [module.training for module in model.modules()]
+    config, state = model.config.to_dict(), same_state(model)
+    hooks = [(len(module._forward_hooks), len(module._forward_pre_hooks)) for module in model.modules()]
+    random = torch.get_rng_state()
+    probe(model)
+    assert [module.training for module in model.modules()] == flags
+    assert [(len(module._forward_hooks), len(module._forward_pre_hooks)) for module in model.modules()] == hooks
+    assert model.config.to_dict() == config
+    assert torch.equal(torch.get_rng_state(), random)
+    after = same_state(model)
+    assert after[:3] == state[:3]
+    assert all(torch.equal(value, state[3][name]) for name, value in after[3].items())
+    assert all(parameter.grad is None and type(parameter) is nn.Parameter for parameter in model.parameters())
+
+
+class Reader(nn.Module):
+    """Reads a value in the middle, which no fake tensor has."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.config, self.after = model, model.config, nn.Linear(2, 2)
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        logits = self.model(**inputs)[0]
+        return self.after(logits) if logits.sum().item() > 0 else logits
+
+
+def test_a_pass_that_ends_early_keeps_what_it_saw(caplog: pytest.LogCaptureFixture) -> None:
+    model = Reader(make("bert")).train()
+    with caplog.at_level(logging.DEBUG):
+        trace = probe(model)
+    assert trace.failure
+    assert "\n" not in trace.failure
+    assert trace.calls["model.classifier"].shape == (2, 2)
+    assert "after" not in trace.calls
+    assert not [record for record in caplog.records if "fake_tensor" in record.name]
+    assert all(module.training for module in model.modules() if module is not model.model)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_model_without_a_config_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(DeltaError, match="Sequential has no config"):
+        probe(model)
+    assert not model[0]._forward_hooks
+
+
+def test_the_order_of_calls_is_the_flow() -> None:
+    order = call_order(make("bart"))
+    flow = ["model.encoder.embed_tokens", "model.encoder.layers.0.self_attn.q_proj", "model.encoder.layers.0.fc1", "model.encoder.layers.1"]
+    flow += ["model.decoder", "model.decoder.layers.0.encoder_attn", "model.decoder.layers.1.fc2", "lm_head"]
+    assert sorted(flow, key=order.__getitem__) == flow
+    assert "model.shared" not in order
+    assert sorted(order.values()) == list(range(len(order)))
