@@ -50,7 +50,7 @@ def save(delta: DeltaModel, folder: str | Path, *, force: bool = False) -> Path:
 
 def _check_ours(path: Path) -> None:
     settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
-    if (settings and "delta_type" not in settings) or (not settings and (path / WEIGHTS).is_file()):
+    if (settings and "delta_type" not in settings) or (not settings and (path / WEIGHTS).is_file() and not native.is_ours(path)):
         msg = f"{path} holds something else than a delta ({CONFIG if settings else WEIGHTS})."
         raise DeltaError(
             msg, expected="A new folder, or one of an earlier save.", try_=f"%delta save {path}-delta, or --force to replace it"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine import DeltaModel
 
-__all__ = ["read", "settings", "write"]
+__all__ = ["is_ours", "read", "settings", "write"]
 
 _VERSION = 1
 _KEY = "deltanb"
@@ -99,6 +99,15 @@ def read(folder: Path) -> Saved:
     config = AutoDeltaConfig.from_dict({key: value for key, value in data.items() if key not in _FACTS})
     facts = {key: data[key] for key in ("name", "hosts", "freeze", "backbone")}
     return Saved(folder, "deltanb", config, tensors, notes=notes, **facts)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether the weights in a folder are a whole delta, with or without ``config.json``."""
+    try:
+        _read_weights(folder / WEIGHTS)
+    except DeltaError:
+        return False
+    return True
 
 
 def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
