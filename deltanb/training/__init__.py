@@ -1,0 +1,16 @@
+"""Training, measuring and predicting: a thin layer over ``transformers.Trainer`` that leaves no trace but what was learned.
+
+>>> from deltanb.training import RATES
+>>> sorted(RATES)
+['adapter', 'bitfit', 'full', 'head', 'lora']
+"""
+
+from __future__ import annotations
+
+from deltanb.training._evaluate import EvaluationResult, evaluate
+from deltanb.training._predict import PredictionResult, predict
+from deltanb.training._rates import RATES
+from deltanb.training._result import TrainingResult
+from deltanb.training._train import train
+
+__all__ = ["RATES", "EvaluationResult", "PredictionResult", "TrainingResult", "evaluate", "predict", "train"]

@@ -1,0 +1,156 @@
+"""Leaves everything as it was found: modes, random numbers, other libraries' settings, tensors.
+
+A training run touches a lot that is not its business (Trainer seeds every generator, sets ``config.use_cache``, may wrap
+``forward`` for mixed precision). Each guard here puts one thing back, whether the run ends, fails or is interrupted.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import nn
+
+__all__ = ["Backup", "evaluating", "model_kept", "modes_kept", "quiet", "random_kept"]
+
+_MISSING = object()
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Every module's train/eval flag is afterwards as before, also where parts of a model differ.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Linear(1, 1).eval()
+        >>> with modes_kept(model):
+        ...     _ = model.train()
+        >>> model.training
+        False
+    """
+    before = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside; afterwards as before."""
+    import torch
+
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        yield
+
+
+@contextmanager
+def random_kept() -> Iterator[None]:
+    """The generators of Python, numpy and torch are afterwards where they were.
+
+    Example:
+        >>> import random
+        >>> random.seed(1)
+        >>> with random_kept():
+        ...     _ = random.random()
+        >>> round(random.random(), 3)
+        0.134
+    """
+    import numpy as np
+    import torch
+
+    python, numpy_state, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    cuda: Any = torch.cuda
+    gpus = cuda.get_rng_state_all() if cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if gpus is not None:
+            cuda.set_rng_state_all(gpus)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No log lines, warnings or progress bars of transformers, accelerate and torch inside."""
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def model_kept(model: nn.Module) -> Iterator[None]:
+    """Flags, ``config.use_cache`` and ``forward`` are afterwards as before, and no gradients stay behind."""
+    config = getattr(model, "config", None)
+    cache = vars(config).get("use_cache", _MISSING) if config is not None else _MISSING
+    forward = {key: model.__dict__.get(key, _MISSING) for key in ("forward", "_original_forward")}
+    with modes_kept(model):
+        try:
+            yield
+        finally:
+            model.zero_grad(set_to_none=True)
+            for key, value in forward.items():  # accelerate's autocast
+                _put_back(model.__dict__, key, value)
+            if config is not None:
+                _put_back(vars(config), "use_cache", cache)
+
+
+def _put_back(table: dict[str, Any], key: str, value: object) -> None:
+    if value is _MISSING:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+class Backup:
+    """Values of all that training may change: trainable parameters and buffers.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> model = nn.Linear(1, 1)
+        >>> backup, before = Backup(model), model.weight.item()
+        >>> _ = nn.init.constant_(model.weight, torch.nan)
+        >>> backup.restore()
+        >>> model.weight.item() == before
+        True
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        tensors = [*(p for p in model.parameters() if p.requires_grad), *model.buffers()]
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = [(t, t.detach().to("cpu", copy=True)) for t in tensors]
+
+    def restore(self) -> None:
+        """Put the values back, in place."""
+        import torch
+
+        with torch.no_grad():
+            for tensor, value in self._kept:
+                tensor.copy_(value)
+
+    def finite(self) -> bool:
+        """Whether no trainable parameter holds NaN or infinity now."""
+        import torch
+
+        return all(bool(torch.isfinite(tensor).all()) for tensor, _ in self._kept if tensor.requires_grad)

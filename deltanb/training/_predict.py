@@ -1,0 +1,108 @@
+"""``predict``: what a model makes of a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.reports import Report
+from deltanb.reports._html import bar, table, tag
+from deltanb.reports._text import columns
+from deltanb.training._encoding import encode
+from deltanb.training._forward import logits_of
+from deltanb.training._guards import quiet
+from deltanb.training._labels import label_names_of
+from deltanb.training._subject import check_classifier, subject_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["PredictionResult", "predict"]
+
+_SHOWN = 20  # rows that are drawn
+_LONGEST = 100  # characters of a text that are drawn
+
+
+@dataclass(eq=False, repr=False)
+class PredictionResult(Report):
+    """What a model makes of some texts.
+
+    Attributes:
+        df: a DataFrame, a row a text: ``text``, ``label``, ``probability`` of that label.
+        probabilities: for each text, the probability of every class.
+        label_names: the classes.
+    """
+
+    df: pd.DataFrame
+    probabilities: list[list[float]]
+    label_names: list[str]
+
+    def text(self) -> str:
+        """A line a text."""
+        rows = [[label, f"{probability:.3f}", shown] for shown, label, probability in self._rows()]
+        return "\n".join([*columns([["label", "probability", "text"], *rows], [False, True, False]), *self._more()])
+
+    def html(self) -> str:
+        """A table with a bar for each probability."""
+        body = [
+            [shown, label, tag("span", bar([("trainable", probability)]), f" {probability:.3f}")]
+            for shown, label, probability in self._rows()
+        ]
+        return tag("div", table(["text", "label", "probability"], body, [False, False, False]), *self._more())
+
+    def _rows(self) -> list[tuple[str, str, float]]:
+        top = self.df.head(_SHOWN)
+        texts = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in top["text"]]
+        return list(zip(texts, top["label"], top["probability"], strict=True))
+
+    def _more(self) -> list[str]:
+        return [f"… and {len(self.df) - _SHOWN:,} more in .df"] if len(self.df) > _SHOWN else []
+
+
+def predict(
+    model: Any, texts: str | Sequence[str], tokenizer: Any = None, label_names: Sequence[str] | None = None, max_length: int = 128
+) -> PredictionResult:
+    """Classify texts. Nothing of the model changes, its train/eval mode included.
+
+    Args:
+        model: a backbone, or a ``torch.nn.Module``.
+        texts: one or several.
+        tokenizer: of transformers; a backbone brings its own.
+        label_names: the classes; default: those of the data that the model was trained on in this session, else its config's.
+        max_length: in tokens; the rest of a longer text is cut.
+
+    Raises:
+        DeltaError: there is no text, no tokenizer, no head that classifies.
+
+    Example:
+        >>> from deltanb import load_backbone, predict
+        >>> backbone = load_backbone("bert-tiny", random=True)
+        >>> predict(backbone, "What a film!", label_names=["bad", "good"]).df.columns.tolist()
+        ['text', 'label', 'probability']
+    """
+    import pandas as pd
+
+    found = [texts] if isinstance(texts, str) else _checked(texts)
+    subject = subject_of(model, tokenizer)
+    check_classifier(subject)
+    with quiet():
+        probabilities = logits_of(subject, encode(subject, found, max_length=max_length)).softmax(-1)
+    names = label_names_of(subject.bare, probabilities.shape[-1], label_names)
+    highest, guesses = probabilities.max(-1)
+    df = pd.DataFrame({"text": found, "label": [names[guess] for guess in guesses.tolist()], "probability": highest.tolist()})
+    return PredictionResult(df, probabilities.tolist(), names)
+
+
+def _checked(texts: Any) -> list[str]:
+    try:
+        found = list(texts)
+    except TypeError:
+        found = [texts]
+    odd = next((text for text in found if not isinstance(text, str)), None)
+    if odd is not None or not found:
+        what = "There is no text to classify." if not found else f"{odd!r} is no text."
+        raise DeltaError(what, expected="A text or a list of texts is needed.", try_='predict(model, "A fine film.")')
+    return found

@@ -1,0 +1,117 @@
+"""What a training run gives back: numbers, history, and a picture that stays in the saved notebook."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deltanb.reports import Report
+from deltanb.reports._html import note, picture, table, tag
+from deltanb.reports._text import columns, number
+from deltanb.reports.curve import Curve, curve_svg, sparkline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from deltanb.training._baseline import Baseline
+
+__all__ = ["COLUMNS", "TrainingResult", "cell_now"]
+
+COLUMNS = ["step", "epoch", "loss", "lr", "accuracy", "seconds"]
+
+
+def cell_now() -> object:
+    """What tells one run of a notebook cell from another; None outside IPython."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+@dataclass(eq=False, repr=False)
+class TrainingResult(Report):
+    """One training run. Draws itself as a line, a picture and a small table.
+
+    Attributes:
+        metrics: ``accuracy``, ``loss``, ``rows``, ``majority``, ``f1``, ``f1_…`` on the held-out rows after the run; ``accuracy``
+            is NaN if they were not measured.
+        history: a DataFrame, a row a step: ``step``, ``epoch``, ``loss``, ``lr``, ``accuracy`` (NaN where not measured),
+            ``seconds`` since the start; goes on where the result given as ``resume`` ended.
+        settings: every setting, defaults resolved.
+        seconds: how long it took, runs before included.
+        steps: steps of this run.
+        steps_total: with those of the runs before.
+        planned: steps that this run was meant to have.
+        interrupted: whether it was stopped before its end.
+        levels: accuracies to compare with (the head alone, the commonest class).
+        preface: what was said before it started.
+        verdict: what there is to say after it.
+        label_names: the classes.
+        baseline: what the head alone reaches, if that is known.
+        drawn_in: the notebook cell whose live display has ended as this result.
+    """
+
+    metrics: dict[str, float]
+    history: pd.DataFrame
+    settings: dict[str, Any]
+    seconds: float
+    steps: int
+    steps_total: int
+    planned: int
+    interrupted: bool
+    levels: Mapping[str, float]
+    preface: str
+    verdict: str
+    label_names: list[str]
+    baseline: Baseline | None = None
+    drawn_in: object = None
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the held-out rows; NaN if it was not measured."""
+        return self.metrics["accuracy"]
+
+    def records(self) -> list[dict[str, float]]:
+        """The history as plain rows."""
+        columns = {name: self.history[name].tolist() for name in COLUMNS}
+        return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def svg(self) -> str:
+        """The picture: loss by step, accuracy beside it."""
+        measured = self.history.dropna(subset="accuracy")
+        points = list(zip(measured["step"].tolist(), measured["accuracy"].tolist(), strict=True))
+        ahead = self.planned - self.steps if self.interrupted else 0
+        return curve_svg(Curve(self.history["loss"].tolist(), points, self.levels, self.steps_total + ahead))
+
+    def text(self) -> str:
+        """Preface, loss as a sparkline, the table, verdict."""
+        losses = self.history["loss"].tolist()
+        spark = [f"loss {losses[0]:.3f} {sparkline(losses)} {losses[-1]:.3f}"] if losses else []
+        return "\n".join([self.preface, *spark, *columns(self._rows(), [False, True]), self.verdict])
+
+    def html(self) -> str:
+        """The same with the picture."""
+        head = tag("div", self.verdict, style="font-weight:bold;margin:4px 0px")
+        drawn = [picture(self.svg(), f"Loss and accuracy by step. {self.verdict}")] if self.steps_total else []
+        return tag("div", head, *drawn, table(["held-out rows", ""], self._rows(), [False, True]), note(self.preface))
+
+    def _rows(self) -> list[list[str]]:
+        """Label and value, for the table."""
+        shown = [(name, f"{self.metrics[name]:.3f}") for name in self.metrics if name not in ("rows", "majority")]
+        if math.isnan(self.accuracy):
+            shown = [("accuracy", "not measured")]
+        steps = (
+            number(self.steps_total) if self.steps_total == self.steps else f"{number(self.steps_total)} (this run {number(self.steps)})"
+        )
+        beside = [(name, f"{value:.3f}") for name, value in self.levels.items()]
+        return [list(row) for row in [*shown, *beside, ("steps", steps), ("learning rate", f"{self.settings['lr']:g}")]]
+
+    def _ipython_display_(self) -> None:
+        """Draws, except once in the cell whose live display has just ended as this very picture."""
+        from IPython.display import display
+
+        here, self.drawn_in = self.drawn_in, None
+        if here is None or here != cell_now():
+            display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,265 @@
+"""One training run from the first check to the result."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.training._compare import Comparison
+from deltanb.training._display import Progress
+from deltanb.training._encoding import collator, encode
+from deltanb.training._forward import logits_of
+from deltanb.training._guards import Backup, model_kept, quiet, random_kept
+from deltanb.training._labels import remember_labels
+from deltanb.training._metrics import metrics_of
+from deltanb.training._plan import plan_for
+from deltanb.training._rates import default_rate
+from deltanb.training._result import COLUMNS, TrainingResult
+from deltanb.training._speed import measure_speed
+from deltanb.training._what import trainable_of
+from deltanb.training._words import stopped, verdict
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from deltanb.datasets import TextData
+    from deltanb.training._baseline import Baseline
+    from deltanb.training._display import Live
+    from deltanb.training._encoding import Encoded
+    from deltanb.training._settings import Settings
+    from deltanb.training._subject import Subject
+
+__all__ = ["Run"]
+
+_FEW_STEPS = 5  # a run so short is not worth timing first
+
+
+class Run:
+    """The state of one run; `go` does it.
+
+    Args:
+        subject: model and tokenizer, checked.
+        task: the rows, checked against the head.
+        settings: checked.
+        live: where to show it.
+        resume: the result of the run before, to go on from.
+        baseline: what the head alone reaches, if the caller says; False: do not ask; True: find out.
+        on_step: the caller's, after each step.
+        stop: set by the caller to stop after the present step.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        task: TextData,
+        settings: Settings,
+        live: Live,
+        *,
+        resume: TrainingResult | None = None,
+        baseline: Baseline | bool = True,
+        on_step: Callable[[dict[str, float]], object] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.subject, self.task, self.settings, self.live = subject, task, settings, live
+        self.on_step, self.stop = on_step, stop
+        self.trainable = trainable_of(subject.bare)
+        self.rate = settings.lr or default_rate(self.trainable)
+        self.history = resume.records() if resume else []
+        self.steps_before = len(self.history)
+        self.resume = resume
+        self.is_head = self.trainable.kind == "head"
+        known = (resume.baseline if resume else None) if isinstance(baseline, bool) else baseline
+        self.compared = Comparison(subject, task, settings, known=known, search=baseline is True and not self.is_head)
+        self.metrics: dict[str, float] = {"accuracy": math.nan}
+        self.interrupted = False
+        self.progress = Progress(steps=self.steps_before, losses=[row["loss"] for row in self.history], accuracies=_measured(self.history))
+        self.plan = plan_for(_encoded(subject, task.train, settings), _encoded(subject, task.test, settings), settings)
+        self.tokens_done = 0
+        self.started = time.monotonic()
+
+    def go(self) -> TrainingResult:
+        """Train, measure, and say how it went. An error leaves the model as it was; an interrupt keeps what was learned."""
+        backup = Backup(self.subject.bare)
+        try:
+            with quiet(), random_kept():
+                self._train()
+                self._check_finite(backup)
+                self._measure()
+            remember_labels(self.subject.bare, self.task.label_names)
+        except BaseException as error:
+            backup.restore()
+            self.live.fail()
+            if type(error).__name__ == "OutOfMemoryError":
+                smaller = f"batch_size={max(1, self.settings.batch_size // 2)}"
+                raise DeltaError("There is not enough memory for a step of this run.", try_=smaller) from error
+            raise
+        result = self._result()
+        self.live.finish(result)
+        return result
+
+    @property
+    def steps(self) -> int:
+        """Steps of this run so far."""
+        return len(self.history) - self.steps_before
+
+    def _train(self) -> None:
+        with model_kept(self.subject.bare), TemporaryDirectory() as folder:
+            try:
+                self._prepare(folder)
+                self._estimate()
+                self._fit()
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def _check_finite(self, backup: Backup) -> None:
+        """The last step has no loss after it that would show what it did."""
+        from deltanb.training._trainer import diverged
+
+        if not backup.finite():
+            raise diverged(self.steps, self.rate)
+
+    # Before the first step --------------------------------------------------------------------------------------------
+
+    def _prepare(self, folder: str) -> None:
+        """Build the trainer, time one batch, say what will happen."""
+        from deltanb.training._trainer import Watch, make_trainer
+
+        plan, collate = self.plan, collator(self.subject)
+        watch = Watch(self._after_step, lambda: self.stop is not None and self.stop.is_set())
+        self.trainer = make_trainer(
+            self.subject, plan.train, collate, self._seeded(), watch, rate=self.rate, steps=plan.steps, folder=folder
+        )
+        if plan.steps > _FEW_STEPS:
+            plan.speed = measure_speed(self.subject, plan.train, collate, self.settings.batch_size)
+        self.compared.look_up()
+        texts = self.compared.texts(plan)
+        self.progress.preface = plan.preface(self.trainable, self.settings, self.rate, texts_before=texts, done=self.steps_before)
+        self.progress.end = self.steps_before + plan.steps
+        self.progress.levels = self.compared.levels
+        self.live.start(self.progress)
+
+    def _seeded(self) -> Settings:
+        """The settings, with another order of rows for each run that goes on."""
+        return replace(self.settings, seed=(self.settings.seed + self.steps_before) % 2**32)
+
+    def _estimate(self) -> None:
+        """The head alone, to compare with."""
+        texts = self.compared.texts(self.plan)
+        if texts:
+            with self._phase("first the head alone, to compare with", texts) as done:
+                self.compared.estimate(self.plan, done)
+            self.progress.levels = self.compared.levels
+
+    # Training ---------------------------------------------------------------------------------------------------------
+
+    def _fit(self) -> None:
+        import transformers
+
+        transformers.set_seed(self._seeded().seed)
+        self.fit_started = time.monotonic()
+        self.trainer.train()
+        self.interrupted = self.steps < self.plan.steps and self.stop is not None and self.stop.is_set()
+
+    def _after_step(self, step: int, epoch: float, loss: float, rate: float, tokens: int) -> None:
+        self.tokens_done += tokens
+        epochs_before = self.history[self.steps_before - 1]["epoch"] if self.steps_before else 0.0
+        due = self.settings.eval_every and step % self.settings.eval_every == 0 and step < self.plan.steps
+        row = {
+            "step": self.steps_before + step,
+            "epoch": epochs_before + epoch,
+            "loss": loss,
+            "lr": rate,
+            "accuracy": self._scored()["accuracy"] if due else math.nan,
+            "seconds": self._seconds(),
+        }
+        self.history.append(row)
+        self._advance(row)
+        if self.on_step:
+            self.on_step(dict(row))
+
+    def _advance(self, row: dict[str, float]) -> None:
+        passed = time.monotonic() - self.fit_started
+        share = min(1.0, self.tokens_done / self.plan.tokens)
+        progress = self.progress
+        progress.steps, progress.share = int(row["step"]), self.steps / self.plan.steps
+        progress.losses.append(row["loss"])
+        if not math.isnan(row["accuracy"]):
+            progress.accuracies.append((progress.steps, row["accuracy"]))
+        progress.rate = self.steps * self.settings.batch_size / passed
+        progress.left = passed / share - passed
+        self.live.update(progress)
+
+    @contextmanager
+    def _phase(self, name: str, texts: int) -> Iterator[Callable[[int], None]]:
+        """A phase that is no training, shown with its own progress."""
+        progress, share = self.progress, self.progress.share
+
+        def done(count: int) -> None:
+            progress.share = count / texts
+            self.live.update(progress)
+
+        progress.phase = name
+        yield done
+        progress.phase, progress.share = "", share
+
+    # After ------------------------------------------------------------------------------------------------------------
+
+    def _scored(self) -> dict[str, float]:
+        with self._phase("measuring on the held-out rows", len(self.plan.test.rows)) as done:
+            logits = logits_of(self.subject, self.plan.test, on_rows=done)
+        return metrics_of(logits, [row["labels"] for row in self.plan.test.rows], self.task.label_names)
+
+    def _measure(self) -> None:
+        if self.interrupted:
+            return
+        try:
+            self.metrics = self._scored()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return
+        self.history[-1]["accuracy"] = self.metrics["accuracy"]
+        if self.is_head and self.resume is None:
+            self.compared.remember(self.metrics["accuracy"], len(self.plan.test.rows))
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.started + (self.resume.seconds if self.resume else 0.0)
+
+    def _result(self) -> TrainingResult:
+        import pandas as pd
+
+        measured = _measured(self.history[self.steps_before :])
+        said = (
+            stopped(self.steps, self.plan.steps, len(self.history), measured=measured)
+            if self.interrupted
+            else verdict(self.metrics, self.compared.levels, self.compared.baseline)
+        )
+        return TrainingResult(
+            metrics=self.metrics,
+            history=pd.DataFrame(self.history, columns=COLUMNS).astype({"step": int}),
+            settings=self.settings.shown(lr=self.rate, backbone=self.subject.name, data=self.task.name, rows=len(self.plan.train.rows)),
+            seconds=self._seconds(),
+            steps=self.steps,
+            steps_total=len(self.history),
+            planned=self.plan.steps,
+            interrupted=self.interrupted,
+            levels=self.compared.levels,
+            preface=self.progress.preface,
+            verdict=said,
+            label_names=list(self.task.label_names),
+            baseline=self.compared.baseline,
+        )
+
+
+def _encoded(subject: Subject, split: Any, settings: Settings) -> Encoded:
+    columns = split[:]
+    return encode(subject, columns["text"], columns["label"], settings.max_length)
+
+
+def _measured(history: list[dict[str, float]]) -> list[tuple[int, float]]:
+    return [(int(row["step"]), row["accuracy"]) for row in history if not math.isnan(row["accuracy"])]
