@@ -1,7 +1,7 @@
 """deltanb: delta tuning (parameter-efficient fine-tuning) in a notebook, with its own engine.
 
 ``%load_ext deltanb`` gives the ``%delta`` magic; everything it does can be imported from here too. Nothing heavy is
-imported before it is used.
+imported before it is used: a name is looked up in its own module when it is first asked for (PEP 562).
 """
 
 from __future__ import annotations
@@ -13,6 +13,66 @@ from deltanb._version import __version__
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from deltanb._errors import DeltaError
+    from deltanb.addressing import MatchResult
+    from deltanb.backbones import Backbone, load_backbone
+    from deltanb.checkpoints import load, save
+    from deltanb.engine import (
+        AdapterConfig,
+        AdapterModel,
+        AutoDeltaConfig,
+        AutoDeltaModel,
+        BaseDeltaConfig,
+        BitFitConfig,
+        BitFitModel,
+        DeltaModel,
+        LoraConfig,
+        LoraModel,
+        deltas,
+        freeze,
+        match,
+        plan,
+        unfreeze,
+    )
+    from deltanb.structure import ModuleTree, snapshot
+    from deltanb.training import evaluate, predict, train
+    from deltanb.visualization import Visualization
+    from deltanb.workbench import Workbench
+
+__all__ = [
+    "AdapterConfig",
+    "AdapterModel",
+    "AutoDeltaConfig",
+    "AutoDeltaModel",
+    "Backbone",
+    "BaseDeltaConfig",
+    "BitFitConfig",
+    "BitFitModel",
+    "DeltaError",
+    "DeltaModel",
+    "LoraConfig",
+    "LoraModel",
+    "MatchResult",
+    "ModuleTree",
+    "Visualization",
+    "Workbench",
+    "__version__",
+    "deltas",
+    "evaluate",
+    "freeze",
+    "load",
+    "load_backbone",
+    "load_ipython_extension",
+    "match",
+    "plan",
+    "predict",
+    "save",
+    "snapshot",
+    "train",
+    "unfreeze",
+    "unload_ipython_extension",
+]
 
 _HOMES = {
     "deltanb._errors": ["DeltaError"],
@@ -31,7 +91,10 @@ _HOMES = {
         "LoraConfig",
         "LoraModel",
         "deltas",
+        "freeze",
         "match",
+        "plan",
+        "unfreeze",
     ],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["evaluate", "predict", "train"],
@@ -39,8 +102,6 @@ _HOMES = {
     "deltanb.workbench": ["Workbench"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted(["__version__", "load_ipython_extension", "unload_ipython_extension", *_HOME_OF])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:

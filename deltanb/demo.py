@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deltanb.training import EvaluationResult
+    from deltanb.training import EvaluationResult, TrainingResult
     from deltanb.workbench import Workbench
 
 __all__ = ["main"]
@@ -81,17 +81,18 @@ def _run(rows: int, folder: str) -> bool:
     return _verdict(head, adapter, again)
 
 
-def _trained(bench: Workbench, rows: int) -> EvaluationResult:
-    print(bench.train("movie_reviews", epochs=1, rows=rows))
-    result = bench.evaluate("movie_reviews")
+def _trained(bench: Workbench, rows: int) -> TrainingResult:
+    result = bench.train("movie_reviews", epochs=1, rows=rows)
+    print(result)
     return result
 
 
-def _verdict(head: EvaluationResult, adapter: EvaluationResult, again: EvaluationResult) -> bool:
-    before, after, loaded = (result.metrics["accuracy"] for result in (head, adapter, again))
-    same = after == loaded
-    print(f"\nHead only {before:.3f}   with the adapter {after:.3f}   loaded into a fresh backbone {loaded:.3f}{'' if same else '  (differs!)'}")
-    return same and after > before
+def _verdict(*results: TrainingResult | EvaluationResult) -> bool:
+    before, after, loaded = (result.metrics["accuracy"] for result in results)
+    print(f"\nHead only {before:.3f}   with the adapter {after:.3f}   loaded into a fresh backbone {loaded:.3f}")
+    if after != loaded:
+        print("The last two differ: the delta did not come back the same.")
+    return bool(after == loaded and after > before)
 
 
 def _say(title: str, line: str) -> None:

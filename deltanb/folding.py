@@ -124,7 +124,7 @@ def join_labels(labels: Sequence[str]) -> str:
         >>> join_labels(["0", "1", "2", "5"]), join_labels(["k_proj", "v_proj"]), join_labels(["7"])
         ('0-2,5', 'k_proj,v_proj', '7')
     """
-    if not all(label.isdecimal() for label in labels):
+    if not all(label.isdecimal() and str(int(label)) == label for label in labels):
         return ",".join(labels)
     numbers = [int(label) for label in labels]
     runs: list[list[int]] = []

@@ -74,7 +74,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process.poll() is None, "JupyterLab ended before it was ready"
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2):
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own address
             return
         time.sleep(0.3)
     message = f"JupyterLab did not answer at {address} within {seconds:g} s"

@@ -115,7 +115,8 @@ def test_the_stop_button_keeps_what_was_learned(page: Any) -> None:
     live = page.locator(".jp-OutputArea-output", has_text="time left").last
     live.wait_for(timeout=120_000)
     page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
-    page.wait_for_function("jupyterapp.shell.currentWidget.content.widgets.at(-1).model.sharedModel.execution_count !== null", timeout=90_000)
+    last = "jupyterapp.shell.currentWidget.content.widgets.at(-1).model.sharedModel"
+    page.wait_for_function(f"{last}.execution_count !== null", timeout=90_000)
     *_, training, evaluation = lab.outputs(page)
     text = "".join(str(output["data"]["text/plain"]) for output in training if "data" in output)
     assert "stopped" in text.lower() or "interrupted" in text.lower()

@@ -36,9 +36,10 @@ def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def text_of(cell: Any) -> str:
-    parts = []
-    for output in cell.outputs:
-        parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", "") or "\n".join(output.get("traceback", [])))
+    parts = [
+        output.get("text", "") or output.get("data", {}).get("text/plain", "") or "\n".join(output.get("traceback", []))
+        for output in cell.outputs
+    ]
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(parts))
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deltanb.addressing import match_names
-from deltanb.reports import Cost, MatchReport
+from deltanb.engine import plan
+from deltanb.reports import MatchReport
 from deltanb.reports._text import percent
 from deltanb.structure import module_names, snapshot
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_a_match_report_folds_what_was_hit(seq2seq: nn.Module) -> None:
     found = match_names(module_names(seq2seq), ["fc2", "encoder.layers.0,2.norm"], exclude="decoder.layers.1")
-    made = MatchReport(found, snapshot(seq2seq), cost=Cost(252, 252 / 2000, 1008))
+    made = MatchReport(found, snapshot(seq2seq), plans=[plan(seq2seq, "lora", "fc2", lora_r=2)])
     assert made.text().splitlines() == [
         "7 of 68 modules match fc2, encoder.layers.0,2.norm",
         "  encoder.layers.0,2.norm  LayerNorm  [8]      ×2",
@@ -21,7 +22,7 @@ def test_a_match_report_folds_what_was_hit(seq2seq: nn.Module) -> None:
         "  decoder.layers.0.fc2     Linear     [8, 16]  ×1",
         "fc2: 6  encoder.layers.0,2.norm: 2",
         "excluded: decoder.layers.1.fc2 ×1",
-        "+252 parameters (12.60 %), 1.0 kB",
+        "  lora    +288    7.59 %    2.2 kB",
         *[f"Hint: {hint}" for hint in found.hints],
     ]
     assert (len(made), list(made), made.names) == (7, found.names, found.names)
@@ -48,6 +49,5 @@ def test_the_addresses_of_a_match_stand_for_exactly_what_was_hit(seq2seq: nn.Mod
     ]
 
 
-def test_a_cost_may_bring_its_own_words() -> None:
-    assert Cost(1, 0.5, 4, "one more").text == "one more"
+def test_shares_never_look_like_nothing_or_all() -> None:
     assert [percent(share) for share in (0, 1, 0.999999, 0.5)] == ["0 %", "100 %", "99.99 %", "50.00 %"]

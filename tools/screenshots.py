@@ -1,6 +1,6 @@
 """Make the pictures in README and docs: real screenshots of JupyterLab, so that they show what the code draws now.
 
-    .venv/bin/python tools/screenshots.py            # docs/pictures/*.png
+``.venv/bin/python tools/screenshots.py`` writes ``docs/pictures/*.png``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
-from deltanb.engine._freezing import Declaration, apply_declarations, declare, restore_declarations, snapshot_ownership, unfreeze
+from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._hosts import match
 from deltanb.engine._ownership import own_tensors
@@ -36,6 +36,7 @@ __all__ = [
     "declare",
     "delta_class",
     "deltas",
+    "freeze",
     "match",
     "own_tensors",
     "plan",

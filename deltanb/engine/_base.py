@@ -122,7 +122,9 @@ class DeltaModel:
     def _build(self, hosts: Sequence[Host]) -> None:
         for host in hosts:
             check_container(host)
-            child = host.placed(self.make_child(host))
+            with host.drawing_board():
+                child = self.make_child(host)
+            child = host.placed(child)
             child.__dict__[DELTA_MARK] = self.name
             child.train(host.module.training)
             self.modules[host.name] = child

@@ -29,6 +29,7 @@ __all__ = [
     "apply_declarations",
     "declare",
     "dump",
+    "freeze",
     "named_tensors",
     "remember_baseline",
     "restore_declarations",
@@ -186,6 +187,24 @@ def _apply_to_delta(backbone: nn.Module, delta: DeltaModel, active: Sequence[Dec
 def _tensors_in(backbone: nn.Module, scope: str) -> set[int]:
     """The tensors of a module, those that it shares with others too."""
     return {id(parameter) for parameter in backbone.get_submodule(scope).parameters()}
+
+
+def freeze(backbone: nn.Module, exclude: Sequence[str] | str = ()) -> None:
+    """Freeze a backbone but for what ``exclude`` names, on no delta's account: to train a head alone, say.
+
+    Nobody owns what trains then, so it is no part of any delta's save. ``delta.freeze_module`` is the other way.
+
+    Raises:
+        DeltaError: a pattern hits nothing.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+        >>> freeze(model, "1")
+        >>> [p.requires_grad for p in model.parameters()]
+        [False, False, True, True]
+    """
+    declare(unwrapped(backbone), None, [exclude] if isinstance(exclude, str) else list(exclude), filtered=False)
 
 
 def unfreeze(backbone: nn.Module) -> None:

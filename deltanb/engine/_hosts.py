@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from deltanb.structure import backbone_modules, module_names, parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     import torch
     from torch import nn
@@ -75,6 +77,13 @@ class Host:
         around = [self.module, self.hosts.backbone]
         return next((p for module in around for p in module.parameters() if p.is_floating_point()), None)
 
+    def drawing_board(self) -> AbstractContextManager[Any]:
+        """Where to build a child: on the meta device for a skeleton's, so that no memory is taken and nothing drawn."""
+        import torch
+
+        tensor = self.tensor
+        return torch.device("meta") if tensor is not None and tensor.is_meta else nullcontext()
+
     def placed(self, child: nn.Module) -> nn.Module:
         """``child`` on the host's device, in its dtype, or float32 where the host is half precision or quantised."""
         import torch
@@ -103,7 +112,7 @@ class Host:
 
     def _size_by_trial(self) -> int:
         trace = self.hosts.trace
-        call = trace.calls.get(self.name)
+        call = trace.calls.get(self.hosts.twins[self.name])
         if call and call.shape:
             return call.shape[-1]
         kind = type(self.module).__name__
@@ -130,9 +139,15 @@ class Hosts:
         self.hosts = [Host(name, backbone.get_submodule(name), self) for name in self._redirected(self.result.names)]
 
     @cached_property
+    def twins(self) -> dict[str, str]:
+        """For each host the first one of its type and shapes: 126 equal layers need one trial."""
+        first: dict[Any, str] = {}
+        return {host.name: first.setdefault(_kind(host), host.name) for host in self.hosts if not _channels_first(host.module)}
+
+    @cached_property
     def trace(self) -> Trace:
-        """One trial pass, made only when a size is not known otherwise."""
-        return probe(self.backbone)
+        """One trial pass, made only when a size is not known otherwise, and no longer than it takes."""
+        return probe(self.backbone, until=set(self.twins.values()))
 
     def _redirected(self, names: Sequence[str]) -> list[str]:
         """Exchange an embedding that is never called (BART's and T5's ``shared``) for those that hold its tensor."""
@@ -149,6 +164,13 @@ class Hosts:
             else:
                 found.append(name)
         return list(dict.fromkeys(found))
+
+
+def _kind(host: Host) -> Any:
+    """What tells a host's output size: its type and the shapes below it; its name, where it has no parameter."""
+    below = backbone_modules(host.module)
+    shapes = [(name, key, tuple(p.shape)) for name, module in below for key, p in module._parameters.items() if p is not None]
+    return (type(host.module), *shapes) if shapes else host.name
 
 
 def _channels_first(module: nn.Module) -> bool:

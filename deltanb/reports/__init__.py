@@ -2,14 +2,13 @@
 
 from deltanb.reports._base import Report, show
 from deltanb.reports.log import show_log
-from deltanb.reports.match import Cost, MatchReport
+from deltanb.reports.match import MatchReport
 from deltanb.reports.outcome import CodeReport, Outcome, Page
 from deltanb.reports.parameters import ParameterTable
 from deltanb.reports.tree import StructureReport
 
 __all__ = [
     "CodeReport",
-    "Cost",
     "MatchReport",
     "Outcome",
     "Page",

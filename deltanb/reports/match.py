@@ -16,35 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from deltanb.addressing import MatchResult
+    from deltanb.engine import Plan
     from deltanb.structure import ModuleTree
 
-__all__ = ["Cost", "MatchReport"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a delta on the matched modules would add.
-
-    Attributes:
-        parameters: new parameters.
-        share: of the backbone's parameters, from 0 to 1.
-        bytes: of the delta as a file.
-        text: how it is said; made from the numbers if empty.
-
-    Example:
-        >>> Cost(230544, 230544 / 139420416, 922176).text
-        '+230,544 parameters (0.17 %), 0.9 MB'
-    """
-
-    parameters: int
-    share: float
-    bytes: int
-    text: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.text:
-            said = f"+{number(self.parameters)} parameters ({percent(self.share)}), {megabytes(self.bytes)}"
-            object.__setattr__(self, "text", said)
+__all__ = ["MatchReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +39,7 @@ class MatchReport(Report):
         result: from `deltanb.match` or `deltanb.addressing.match_names`.
         tree: the model that was matched against.
         title: what was asked; the patterns by default.
-        cost: what a delta there would add.
+        plans: what deltas there would cost, from `deltanb.plan`.
 
     Example:
         >>> from torch import nn
@@ -76,11 +51,11 @@ class MatchReport(Report):
           0-1  Linear  [2, 2]  ×2
     """
 
-    def __init__(self, result: MatchResult, tree: ModuleTree, title: str = "", *, cost: Cost | None = None) -> None:
+    def __init__(self, result: MatchResult, tree: ModuleTree, title: str = "", *, plans: Sequence[Plan] = ()) -> None:
         self.result = result
         self.tree = tree
         self.title = title or ", ".join(result.per_pattern)
-        self.cost = cost
+        self.plans = list(plans)
 
     @property
     def names(self) -> list[str]:
@@ -131,24 +106,34 @@ class MatchReport(Report):
         if len(self.per_pattern) > 1:
             lines.append("  ".join(f"{pattern}: {count}" for pattern, count in self.per_pattern.items()))
         lines += [f"excluded: {hit.address} ×{hit.count}" for hit in self._folded(self.excluded)]
-        if self.cost:
-            lines.append(self.cost.text)
+        lines += columns([[f"  {cell}" for cell in _said(entry)] for entry in self.plans], [False, True, True, True])
         return "\n".join([*lines, *[f"Hint: {hint}" for hint in self.hints]])
 
     def html(self) -> str:
         """The same as a table, with the patterns and their hits as badges."""
         chips = [badge(f"{pattern} ×{count}", "matched") for pattern, count in self.per_pattern.items()]
         head = [tag("b", self._headline(), style="font-size:16px"), *chips]
-        if self.cost:
-            head.append(tag("b", self.cost.text))
         parts = [tag("div", join(head, "&nbsp; "), style="margin:4px 0px;line-height:1.8")]
         if self.title != ", ".join(self.per_pattern):
             parts.insert(0, tag("div", self.title, style="font-size:16px;font-weight:bold"))
         parts.append(_table(self._folded(self.names)))
+        if self.plans:
+            parts.append(
+                table(
+                    ["a delta there", "parameters", "of the backbone", "as a file"],
+                    [_said(entry) for entry in self.plans],
+                    [False, True, True, True],
+                )
+            )
         if self.excluded:
             parts.append(note(f"Excluded: {', '.join(f'{hit.address} ×{hit.count}' for hit in self._folded(self.excluded))}"))
         parts += [tag("div", badge("hint", "partly"), f" {hint}", style="margin:4px 0px") for hint in self.hints]
         return tag("div", *parts)
+
+
+def _said(entry: Plan) -> list[str]:
+    """A delta's type with default options, and its cost there."""
+    return [entry.delta_type, f"+{number(entry.parameters)}", percent(entry.share), megabytes(entry.bytes)]
 
 
 def _table(hits: Sequence[_Hit]) -> Html:
