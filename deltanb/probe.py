@@ -14,7 +14,7 @@ from deltanb._errors import DeltaError
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from torch import nn
 
@@ -49,10 +49,15 @@ class Trace:
     failure: str = ""
 
 
+class _EnoughError(Exception):
+    """Every module asked for has been seen."""
+
+
 class _Recorder:
-    def __init__(self) -> None:
+    def __init__(self, until: Collection[str]) -> None:
         self.started: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...] | None] = {}
+        self.missing = set(until)
 
     def watch(self, name: str, module: nn.Module) -> list[Any]:
         def before(_module: nn.Module, _args: Any) -> None:
@@ -60,15 +65,20 @@ class _Recorder:
 
         def after(_module: nn.Module, _args: Any, output: Any) -> None:
             self.shapes.setdefault(name, _first_shape(output))
+            if name in self.missing:
+                self.missing.remove(name)
+                if not self.missing:
+                    raise _EnoughError
 
         return [module.register_forward_pre_hook(before, prepend=True), module.register_forward_hook(after, prepend=True)]
 
 
-def probe(model: nn.Module) -> Trace:
+def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
     """Run one fake forward pass.
 
     Args:
         model: a transformers model; its inputs are made from its config.
+        until: names of modules; the pass ends when all have been called. Default: a whole pass.
 
     Returns:
         The calls, and why they end early if they do: some heads read values, which a fake tensor has not.
@@ -85,7 +95,7 @@ def probe(model: nn.Module) -> Trace:
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    recorder, handles, failure = _Recorder(), [], ""
+    recorder, handles, failure = _Recorder(until), [], ""
     training = {id(module): module.training for module in model.modules()}
     try:
         for name, module in backbone_modules(model):
@@ -93,6 +103,8 @@ def probe(model: nn.Module) -> Trace:
         with _quiet(), _plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
             model.eval()
             _call(model, mode)
+    except _EnoughError:
+        pass
     except DeltaError:
         raise
     except Exception as error:  # noqa: BLE001 - any model's forward; the reason goes into the result
