@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from deltanb.reports import Outcome
-from deltanb.workbench._core import Core, Step
+from deltanb.workbench._core import Core
 from deltanb.workbench._files import Files
 from deltanb.workbench._learn import Learn, data_outcome
 from deltanb.workbench._look import Look
+from deltanb.workbench._step import Step
 
 __all__ = ["Core", "Step", "Workbench", "data_outcome"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from deltanb.engine import BaseDeltaConfig, DeltaModel
-    from deltanb.workbench._core import Step
+    from deltanb.workbench._step import Step
 
 __all__ = ["Change"]
 
@@ -47,9 +47,9 @@ class Change(Core):
             **options: the type's options, or their short names.
         """
         model, kind = self.model, delta_class(delta_type)
-        named = {kind.config_class.field(key).name: value for key, value in options.items()}
+        given = {kind.config_class.field(key).name: value for key, value in options.items()}
         config = AutoDeltaConfig.from_dict(
-            {"delta_type": delta_type, "modified_modules": list(patterns) if patterns else None, "exclude_modules": exclude, **named}
+            {"delta_type": delta_type, "modified_modules": list(patterns) if patterns else None, "exclude_modules": exclude, **given}
         )
         own = name or delta_type
         old = self.attached.get(own)
@@ -63,7 +63,8 @@ class Change(Core):
             step.python.append(construct(delta, self._names.choose(delta, self.steps)))
             if old is not None:
                 notes += self._carry_over(old, delta, step)
-        return self._about(delta, f"Attached {delta_type}{f' {own!r}' if own != delta_type else ''} to {len(delta.hosts)} modules.", notes)
+            named = "" if own == delta_type else f" {own!r}"
+            return self._about(delta, f"Attached {delta_type}{named} to {len(delta.hosts)} modules.", notes)
 
     def _make_way(self, old: DeltaModel, step: Step) -> str:
         """Detach a delta for another of its name, and park it; what to say about it."""
@@ -130,7 +131,7 @@ class Change(Core):
                 new = self._names.choose(delta, self.steps)
                 step.python.append(f"{new} = transplant({variable}, model, name={own!r})[0]")
             del self.parked[own]
-        return self._about(delta, f"{own} is attached again.", [])
+            return self._about(delta, f"{own} is attached again.", [])
 
     def remove(self, name: str | None = None) -> Outcome:
         """Detach a delta and forget it; undo brings it back. The name may be left out where there is only one."""
@@ -151,22 +152,24 @@ class Change(Core):
         same = bool(current and [list(entry.exclude) for entry in current.declarations if not entry.scope] == [words])
         if same:
             apply_declarations(model)
-        else:
-            with self.step("freeze", "%delta freeze") as step:
-                if current is not None:
-                    current.freeze_module(exclude=words)
-                    step.python.append(call(f"{self._names.of(current)}.freeze_module", exclude=words))
-                else:
-                    freeze(model, words)
-                    step.python.append(call("deltanb.freeze", "model", exclude=words))
-        counts = snapshot(model).counts
+            return self._about_freeze("Frozen already, just so.")
+        with self.step("freeze", "%delta freeze") as step:
+            if current is not None:
+                current.freeze_module(exclude=words)
+                step.python.append(call(f"{self._names.of(current)}.freeze_module", exclude=words))
+            else:
+                freeze(model, words)
+                step.python.append(call("deltanb.freeze", "model", exclude=words))
+            return self._about_freeze(f"Frozen: everything but {', '.join(words) or 'nothing'}.")
+
+    def _about_freeze(self, title: str) -> Outcome:
+        counts = snapshot(self.model).counts
         brought = [parameter for delta in self.attached.values() for parameter in delta.parameters()]
-        title = "Frozen already, just so." if same else f"Frozen: everything but {', '.join(words) or 'nothing'}."
         facts = {
             "trainable": f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.4%})",
             "of that, deltas": f"{sum(p.numel() for p in brought if p.requires_grad):,}",
         }
-        notes = [] if counts.trainable else [f"nothing trains now; --exclude {_usual(model)} would leave that trainable"]
+        notes = [] if counts.trainable else [f"nothing trains now; --exclude {_usual(self.model)} would leave that trainable"]
         return Outcome(title, facts, notes, next="%delta params")
 
     def unfreeze(self) -> Outcome:
@@ -174,8 +177,8 @@ class Change(Core):
         with self.step("unfreeze", "%delta unfreeze") as step:
             unfreeze(self.model)
             step.python.append("deltanb.unfreeze(model)")
-        counts = snapshot(self.model).counts
-        return Outcome("Unfrozen.", {"trainable": f"{counts.trainable:,} of {counts.total:,}"}, next="%delta params")
+            counts = snapshot(self.model).counts
+            return Outcome("Unfrozen.", {"trainable": f"{counts.trainable:,} of {counts.total:,}"}, next="%delta params")
 
 
 def _usual(model: nn.Module) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -16,6 +15,7 @@ from deltanb._suggest import close
 from deltanb.engine import deltas
 from deltanb.workbench._names import Names, free_name
 from deltanb.workbench._snapshot import Snapshot
+from deltanb.workbench._step import Shield, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,36 +26,9 @@ if TYPE_CHECKING:
     from deltanb.backbones import Backbone
     from deltanb.engine import DeltaModel
 
-__all__ = ["Core", "Step"]
+__all__ = ["Core"]
 
 _FIELDS = ("_backbone", "parked", "data_set", "before", "result", "first_values")
-
-
-@dataclass
-class Step:
-    """One thing that was done.
-
-    Attributes:
-        verb: which.
-        line: the ``%delta`` line, as far as known.
-        python: the Python that does the same.
-        then: the state before it.
-        now: the state after it.
-        undoable: whether it changed the workbench (saving does not).
-        values_then: tensors that it changes in place, as they were.
-        values_now: the same, as it left them.
-        after: steps that cannot be undone by themselves (saves, say) and went with this one when it was undone.
-    """
-
-    verb: str
-    line: str
-    python: list[str] = field(default_factory=list)
-    then: Snapshot | None = None
-    now: Snapshot | None = None
-    undoable: bool = True
-    values_then: dict[str, torch.Tensor] = field(default_factory=dict)
-    values_now: dict[str, torch.Tensor] = field(default_factory=dict)
-    after: list[Step] = field(default_factory=list)
 
 
 class Core:
@@ -175,16 +148,19 @@ class Core:
     def step(self, verb: str, line: str = "") -> Iterator[Step]:
         """Take a step: whole, or not at all.
 
+        An interrupt waits until the step is done and then takes it back, but where work takes long (`Shield.lifted`).
+
         Args:
             verb: for messages.
             line: the ``%delta`` line, unless the magic has set it.
         """
         entry = Step(verb, self.line or line)
-        with self.locked(verb):
+        with self.locked(verb), entry.shield as shield:
             entry.then = self._snapshot()
             try:
                 yield entry
                 entry.now = self._snapshot()
+                shield.check()
             except BaseException as error:
                 entry.then.values = entry.values_then
                 self._go(entry.then)
@@ -219,7 +195,7 @@ class Core:
 
     def undo_step(self) -> Step | None:
         """Go back before the last step that changed something; None if there is none."""
-        with self.locked("undo"):
+        with self.locked("undo"), Shield():
             at = next((i for i in reversed(range(len(self.steps))) if self.steps[i].undoable), None)
             if at is None or self.steps[at].then is None:
                 return None
@@ -232,7 +208,7 @@ class Core:
 
     def redo_step(self) -> Step | None:
         """Take the step again that was undone last; None if there is none."""
-        with self.locked("redo"):
+        with self.locked("redo"), Shield():
             if not self.undone or self.undone[0].now is None:
                 return None
             entry = self.undone.pop(0)

@@ -38,8 +38,9 @@ class Files(Change):
         path = Path(folder).expanduser()
         with self.step("save", f"%delta save {folder}") as step:
             step.undoable = False
-            notes = self._make_room(path, delta, force=force)
-            checkpoints.save(delta, path, force=force)
+            with step.shield.lifted():
+                notes = self._make_room(path, delta, force=force)
+                checkpoints.save(delta, path, force=force)
             self.saved_to.setdefault(delta.serial, set()).add(str(path.resolve()))
             step.python.append(call(f"{self._names.of(delta)}.save_finetuned", repr(str(folder)), force=force or None))
         size = sum(entry.stat().st_size for entry in path.iterdir() if entry.is_file())
@@ -93,8 +94,9 @@ class Files(Change):
             step.python.append(f"{variable} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
             entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
             step.python += [freeze_call(variable, entry) for entry in entries]
-            self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
-        return self._loaded(saved, delta, notes)
+            about = self._loaded(saved, delta, notes)
+        self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
+        return about
 
     def _loaded(self, saved: Any, delta: DeltaModel, notes: list[str]) -> Outcome:
         counts = snapshot(self.model).counts

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deltanb.training import EvaluationResult, PredictionResult, TrainingResult
-    from deltanb.workbench._core import Step
+    from deltanb.workbench._step import Step
 
 __all__ = ["Learn"]
 
@@ -37,7 +37,9 @@ class Learn(Core):
         if source is None:
             return self._data_in_use()
         with self.step("data", f"%delta data {variable or source}") as step:
-            self.data_set = as_text_data(source, **options)
+            with step.shield.lifted():
+                chosen = as_text_data(source, **options)
+            self.data_set = chosen
             step.python.append(_data_code(source, variable, options))
         return self.data_set  # type: ignore[no-any-return]
 
@@ -52,7 +54,9 @@ class Learn(Core):
     def _choose(self, source: Any, variable: str, columns: dict[str, Any], step: Step) -> TextData:
         if source is None:
             return self._data_in_use()
-        chosen, line = as_text_data(source, **columns), _data_code(source, variable, columns)
+        with step.shield.lifted():
+            chosen = as_text_data(source, **columns)
+        line = _data_code(source, variable, columns)
         said = [known for entry in self.steps for known in entry.python if known.startswith("data = ")]
         if said[-1:] != [line]:
             step.python.append(line)
@@ -92,7 +96,8 @@ class Learn(Core):
                 self._put_first_values()
             self._remember_first_values()
             resume = None if restart else self.result
-            result = train(backbone, data, resume=resume, **options)
+            with step.shield.lifted():
+                result = train(backbone, data, resume=resume, **options)
             step.values_now = trainable_values(backbone.model) if undoable else {}
             step.undoable = undoable
             self.result = result
@@ -124,7 +129,8 @@ class Learn(Core):
         with self.step("evaluate", "%delta evaluate") as step:
             step.undoable = False
             data = self._choose(source, variable, columns, step)
-            result = evaluate(self.backbone_in_use, data, **options)
+            with step.shield.lifted():
+                result = evaluate(self.backbone_in_use, data, **options)
             step.python.append(f"print({call('deltanb.evaluate', 'backbone', 'data', **options)}.metrics)")
         return result
 

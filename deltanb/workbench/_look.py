@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb.backbones import load_backbone
 from deltanb.engine import DELTA_TYPES, deltas, match, plan
-from deltanb.reports import Cost, MatchReport, Outcome, ParameterTable, StructureReport
+from deltanb.reports import MatchReport, Outcome, ParameterTable, StructureReport
 from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import script
@@ -34,7 +34,8 @@ class Look(Core):
             **options: of `deltanb.backbones.load_backbone`.
         """
         with self.step("backbone", f"%delta backbone {variable or spec}") as step:
-            loaded = load_backbone(spec, **options)
+            with step.shield.lifted():
+                loaded = load_backbone(spec, **options)
             there = deltas(loaded.model)  # the user's own, or this workbench's where it is the same model again
             old = dict.fromkeys([*self.attached.values(), *there.values()])
             for delta in reversed(list(there.values())):
@@ -45,8 +46,8 @@ class Look(Core):
             name = variable or ("your_model" if loaded.kind == "yours" else "")
             source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else f"backbone = {loaded.code}"
             step.python = [source, "model = backbone.model"]
-        notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
-        return self._about_backbone(loaded, notes)
+            notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
+            return self._about_backbone(loaded, notes)
 
     def _about_backbone(self, loaded: Backbone, notes: list[str]) -> Outcome:
         counts = self.before.counts
@@ -77,18 +78,11 @@ class Look(Core):
         """Which modules patterns hit, and what each delta type would cost there."""
         model = self.model
         found = match(model, patterns, exclude)
-        return MatchReport(found, snapshot(model), cost=self._cost(patterns, exclude))
-
-    def _cost(self, patterns: Sequence[str], exclude: Sequence[str] | None) -> Cost | None:
-        """What each type would cost on these modules, with its default options; types that cannot sit there are left out."""
         plans = []
         for kind in DELTA_TYPES:
-            with suppress(DeltaError):
-                plans.append(plan(self.model, kind, list(patterns), exclude))
-        if not plans:
-            return None
-        first = plans[0]
-        return Cost(first.parameters, first.share, first.bytes, text=" · ".join(map(str, plans)))
+            with suppress(DeltaError):  # a type that cannot sit there is left out
+                plans.append(plan(model, kind, list(patterns), exclude))
+        return MatchReport(found, snapshot(model), plans=plans)
 
     def params(self, *, by: str = "module", depth: int | None = None) -> ParameterTable:
         """Counts before and after, by module, type or delta."""

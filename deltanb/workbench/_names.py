@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from deltanb.engine import DeltaModel
-    from deltanb.workbench._core import Step
+    from deltanb.workbench._step import Step
 
 __all__ = ["Names", "free_name"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
-    from deltanb.workbench._core import Step
+    from deltanb.workbench._step import Step
 
 __all__ = ["call", "construct", "freeze_call", "script"]
 
