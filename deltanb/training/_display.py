@@ -196,9 +196,15 @@ def live_display(display: str | bool) -> Live:  # noqa: FBT001
         'Live'
     """
     kinds: dict[object, type[Live]] = {False: Live, "notebook": _Notebook, "terminal": _Terminal}
+    if not isinstance(display, str | bool):
+        raise _unknown(display)
     if display in ("auto", True):
         shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
         return _Notebook() if hasattr(shell, "kernel") else _Terminal()
     if display not in kinds:
-        raise DeltaError(f"display={display!r} is not known.", expected='"auto", "notebook", "terminal" or False is needed.')
+        raise _unknown(display)
     return kinds[display]()
+
+
+def _unknown(display: object) -> DeltaError:
+    return DeltaError(f"display={display!r} is not known.", expected='"auto", "notebook", "terminal" or False is needed.')

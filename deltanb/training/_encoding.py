@@ -76,5 +76,10 @@ def collator(subject: Subject) -> Callable[[list[dict[str, Any]]], dict[str, tor
     """A function from rows to a batch of tensors, padded to its longest row."""
     from transformers import DataCollatorWithPadding
 
-    pad: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] = DataCollatorWithPadding(subject.tokenizer)
-    return pad
+    pad: Any = DataCollatorWithPadding(subject.tokenizer)
+    accepted = subject.accepted
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        return {key: tensor for key, tensor in pad(rows).items() if key in accepted}  # padding adds an attention mask
+
+    return collate

@@ -1,7 +1,8 @@
 """Leaves everything as it was found: modes, random numbers, other libraries' settings, tensors.
 
-A training run touches a lot that is not its business (Trainer seeds every generator, sets ``config.use_cache``, may wrap
-``forward`` for mixed precision). Each guard here puts one thing back, whether the run ends, fails or is interrupted.
+A training run touches a lot that is not its business. Trainer seeds every generator, sets ``config.use_cache`` and wraps
+``forward`` for mixed precision; the models note a ``problem_type``. Each guard here puts one thing back, whether the run
+ends, fails or is interrupted.
 """
 
 from __future__ import annotations
@@ -101,19 +102,18 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def model_kept(model: nn.Module) -> Iterator[None]:
-    """Flags, ``config.use_cache`` and ``forward`` are afterwards as before, and no gradients stay behind."""
-    config = getattr(model, "config", None)
-    cache = vars(config).get("use_cache", _MISSING) if config is not None else _MISSING
-    forward = {key: model.__dict__.get(key, _MISSING) for key in ("forward", "_original_forward")}
+    """Flags, config and ``forward`` are afterwards as before, and no gradients stay behind."""
+    config = vars(model.config) if hasattr(model, "config") else {}
+    own = ("forward", "_original_forward", "_is_accelerate_prepared")
+    touched = [*((config, key) for key in ("use_cache", "problem_type")), *((model.__dict__, key) for key in own)]
+    before = [table.get(key, _MISSING) for table, key in touched]
     with modes_kept(model):
         try:
             yield
         finally:
             model.zero_grad(set_to_none=True)
-            for key, value in forward.items():  # accelerate's autocast
-                _put_back(model.__dict__, key, value)
-            if config is not None:
-                _put_back(vars(config), "use_cache", cache)
+            for (table, key), value in zip(touched, before, strict=True):
+                _put_back(table, key, value)
 
 
 def _put_back(table: dict[str, Any], key: str, value: object) -> None:

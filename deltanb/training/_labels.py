@@ -28,20 +28,18 @@ def label_names_of(model: nn.Module, classes: int, given: Sequence[str] | None =
     Args:
         model: the module itself.
         classes: how many outputs its head has.
-        given: by the caller.
+        given: by the caller; outputs beyond them keep the name that the config has.
 
     Raises:
-        DeltaError: there are fewer names than outputs or more.
+        DeltaError: there are more names than outputs.
 
     Example:
         >>> from torch import nn
         >>> label_names_of(nn.Linear(1, 2), 2)
         ['0', '1']
     """
-    if given is not None:
-        if isinstance(given, str) or len(given) != classes:
-            raise DeltaError(f"label_names={given!r} does not fit a head with {classes} outputs.", expected="One name a class is needed.")
-        return list(given)
-    known = _names.get(model, [])
+    if given is not None and (isinstance(given, str) or len(given) > classes):
+        raise DeltaError(f"label_names={given!r} does not fit a head with {classes} outputs.", expected="One name a class is needed.")
+    known = _names.get(model, []) if given is None else list(given)
     config: dict[int, Any] = getattr(getattr(model, "config", None), "id2label", None) or {}
     return [known[at] if at < len(known) else str(config.get(at, at)) for at in range(classes)]

@@ -101,8 +101,8 @@ def _checked(texts: Any) -> list[str]:
         found = list(texts)
     except TypeError:
         found = [texts]
-    odd = next((text for text in found if not isinstance(text, str)), None)
-    if odd is not None or not found:
-        what = "There is no text to classify." if not found else f"{odd!r} is no text."
+    odd = [text for text in found if not isinstance(text, str)]
+    if odd or not found:
+        what = f"{odd[0]!r} is no text." if odd else "There is no text to classify."
         raise DeltaError(what, expected="A text or a list of texts is needed.", try_='predict(model, "A fine film.")')
     return found

@@ -11,9 +11,9 @@ __all__ = ["RATES", "default_rate"]
 
 RATES = {
     "adapter": 3e-3,
-    "lora": 3e-3,
-    "bitfit": 3e-3,
-    "head": 1e-2,
+    "lora": 5e-3,
+    "bitfit": 5e-3,
+    "head": 3e-2,
     "full": 1e-4,
 }
 _OTHER = 1e-3  # a type that was not measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -144,8 +145,10 @@ def _check_resume(resume: object) -> None:
 def _baseline(given: object, rows: int) -> Baseline | bool:
     if isinstance(given, bool):
         return given
-    if isinstance(given, TrainingResult):
+    if isinstance(given, TrainingResult) and not math.isnan(given.accuracy):
         return Baseline(given.accuracy, int(given.metrics.get("rows", rows)), exact=True)
     if isinstance(given, float) and 0 <= given <= 1:
         return Baseline(given, rows, exact=True)
-    raise DeltaError(f"baseline={given!r} is not usable.", expected="An accuracy from 0 to 1, a result of train, True or False is needed.")
+    raise DeltaError(
+        f"baseline={given!r} is not usable.", expected="An accuracy from 0 to 1, a measured result of train, True or False is needed."
+    )

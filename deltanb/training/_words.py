@@ -89,7 +89,7 @@ def verdict(metrics: Mapping[str, float], levels: Mapping[str, float], baseline:
 
 def _compared(accuracy: float, other: float, rows: int) -> str:
     if not apart(accuracy, other, rows):
-        return "no better than"
+        return "not clearly better than" if accuracy > other else "no better than"
     return f"{100 * abs(accuracy - other):.1f} points {'better' if accuracy > other else 'worse'} than"
 
 
