@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -133,3 +134,24 @@ def test_every_parameter_exists_after_attach_and_learns(delta_type: type) -> Non
     assert {name for name, p in model.named_parameters() if p.grad is not None} == {
         name for name, p in model.named_parameters() if p.requires_grad
     }
+
+
+def test_a_huge_skeleton_is_no_burden() -> None:
+    """126 layers of 405 billion parameters: nothing is drawn, and equal hosts need one trial."""
+    settings = {
+        "hidden_size": 16384,
+        "intermediate_size": 53248,
+        "num_hidden_layers": 126,
+        "num_attention_heads": 128,
+        "num_key_value_heads": 8,
+    }
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=128_256, **settings))
+    assert total(model) == 405_853_388_800
+    start = time.process_time()
+    adapter = AdapterModel(model, modified_modules=["self_attn"])
+    LoraModel(model)
+    adapter.freeze_module(exclude=["deltas", "input_layernorm"])
+    assert time.process_time() - start < 3
+    assert all(parameter.is_meta for parameter in model.parameters())
+    assert {layer.modulelist.up_proj.out_features for layer in adapter.delta_modules} == {16384}

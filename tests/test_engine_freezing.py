@@ -153,6 +153,7 @@ def test_a_scope_after_the_whole_keeps_both() -> None:
     delta.freeze_module(exclude=["deltas", "classifier"])
     delta.freeze_module(module=model.bert.pooler, exclude=["pooler.dense.bias"])
     assert trains(model) == {*delta.module_parameters(), "classifier.weight", "classifier.bias", "bert.pooler.dense.bias"}
+    assert set(delta.tensors()) == trains(model)
     learn(delta)
     delta.detach()
     assert_same(same_state(model), before)

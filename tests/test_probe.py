@@ -108,6 +108,15 @@ def test_a_pass_that_ends_early_keeps_what_it_saw(caplog: pytest.LogCaptureFixtu
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_a_pass_can_end_when_it_has_seen_enough() -> None:
+    model = make("bert").train()
+    trace = probe(model, until=["bert.encoder.layer.0.attention"])
+    assert trace.failure == ""
+    assert trace.calls["bert.encoder.layer.0.attention"].shape == (2, 8, 16)
+    assert not [name for name in trace.calls if "layer.1" in name or "intermediate" in name]
+    assert all(module.training and not module._forward_hooks for module in model.modules())
+
+
 def test_a_model_without_a_config_is_refused() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     with pytest.raises(DeltaError, match="Sequential has no config"):
