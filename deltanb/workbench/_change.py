@@ -56,11 +56,12 @@ class Change(Core):
         if old is not None and old.delta_type == delta_type and old.config == config:
             return self._about(old, f"{own} is attached already, just so: kept as it is.", [])
         with self.step("attach", f"%delta attach {delta_type}") as step:
-            delta, notes = _built(model, config, own, old), []
+            seed = _drawn_seed()
+            delta, notes = _built(model, config, own, old, seed), []
             self._names.born(delta)
             if old is not None:
                 notes.append(self._make_way(old, step))
-            step.python.append(construct(delta, self._names.choose(delta, self.steps)))
+            step.python += [f"torch.manual_seed({seed})", construct(delta, self._names.choose(delta, self.steps))]
             if old is not None:
                 notes += self._carry_over(old, delta, step)
             named = "" if own == delta_type else f" {own!r}"
@@ -187,12 +188,22 @@ def _usual(model: nn.Module) -> str:
     return " ".join(["deltas", *heads])
 
 
-def _built(model: nn.Module, config: BaseDeltaConfig, name: str, old: DeltaModel | None) -> DeltaModel:
-    """The new delta in the place of the old one."""
+def _drawn_seed() -> int:
+    """A seed from torch's own random numbers, so that the user's ``torch.manual_seed`` decides, and the script can say it."""
+    import torch
+
+    return int(torch.randint(2**31, ()))
+
+
+def _built(model: nn.Module, config: BaseDeltaConfig, name: str, old: DeltaModel | None, seed: int) -> DeltaModel:
+    """The new delta in the place of the old one, with first values from ``seed``."""
+    import torch
+
     if old is not None:
         old.detach()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
+        torch.default_generator.manual_seed(seed)
         return AutoDeltaModel.from_config(config, model, name=name)
 
 

@@ -112,7 +112,7 @@ class Files(Change):
 
 def _kept(path: Path) -> Path:
     """Copy a save beside itself, in the place of an older copy; what is no such copy is left alone."""
-    places = (path.with_name(f"{path.name}.previous{end}") for end in ("", *(f"-{i}" for i in count(2))))
+    places = (path.with_name(f"{path.name}.previous{f'-{i}' if i > 1 else ''}") for i in count(1))
     previous = next(place for place in places if not place.exists() or _is_save(place))
     fresh = path.with_name(f".{path.name}.copy")
     try:

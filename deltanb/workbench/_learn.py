@@ -101,7 +101,9 @@ class Learn(Core):
             step.values_now = trainable_values(backbone.model) if undoable else {}
             step.undoable = undoable
             self.result = result
-            step.python += [f"result = {call('deltanb.train', 'backbone', 'data', **options)}", "print(result.metrics)"]
+            goes_on = [] if resume is None else ["resume=result"]
+            step.restarts = restart
+            step.python += [f"result = {call('deltanb.train', 'backbone', 'data', *goes_on, **options)}", "print(result.metrics)"]
         return result
 
     def _remember_first_values(self) -> None:

@@ -67,11 +67,21 @@ def freeze_call(variable: str, entry: dict[str, Any]) -> str:
     return call(f"{variable}.freeze_module", *scope, exclude=entry["exclude"], set_state_dict=whole)
 
 
+def _in_force(steps: list[Step]) -> list[str]:
+    """The lines of the steps but for training that was begun anew later: its values are gone."""
+    lines: list[tuple[str, str]] = []
+    for step in steps:
+        if step.restarts:
+            start = max((i for i, (verb, _) in enumerate(lines) if verb == "backbone"), default=0)
+            lines = [line for i, line in enumerate(lines) if i < start or line[0] != "train" or line[1].startswith("data = ")]
+        lines += [(step.verb, line) for line in step.python]
+    return [line for _, line in lines]
+
+
 def script(steps: list[Step]) -> str:
     """A whole script that does what the steps did, imports first."""
-    lines = [line for step in steps for line in step.python]
-    body = "\n".join(lines)
-    imports = ["import deltanb"]
+    body = "\n".join(_in_force(steps))
+    imports = [*(["import torch\n"] if "torch." in body else []), "import deltanb"]
     for home, names in _IMPORTS.items():
         used = [name for name in names if re.search(rf"(?<![.\w]){name}\(", body)]
         imports += [f"from {home} import {', '.join(used)}"] if used else []

@@ -59,9 +59,24 @@ class Snapshot:
                 delta.detach()
             for delta in self.attached:
                 delta.attach()
+        self._take_again(model)
         restore_declarations(model, self.declarations, self.ownership)
         apply_declarations(model)
         self._put_values(model)
+
+    def _take_again(self, model: nn.Module) -> None:
+        """Tensors that a delta owned then and gave up since: its values go in, the backbone's are kept."""
+        import torch
+
+        for delta in self.attached:
+            for name, entry in self.ownership[delta.serial].items():
+                if name not in delta.owned:
+                    parameter = model.get_parameter(name)
+                    present = parameter.detach().clone()
+                    with torch.no_grad():
+                        parameter.copy_(entry.aside)
+                    entry.aside = present
+                    delta.owned[name] = entry
 
     def _put_values(self, model: nn.Module) -> None:
         import torch

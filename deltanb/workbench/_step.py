@@ -90,6 +90,7 @@ class Step:
         undoable: whether it changed the workbench (saving does not).
         values_then: tensors that it changes in place, as they were.
         values_now: the same, as it left them.
+        restarts: whether it took back all training before it.
         after: steps that cannot be undone by themselves (saves, say) and went with this one when it was undone.
     """
 
@@ -102,4 +103,5 @@ class Step:
     undoable: bool = True
     values_then: dict[str, torch.Tensor] = field(default_factory=dict)
     values_now: dict[str, torch.Tensor] = field(default_factory=dict)
+    restarts: bool = False
     after: list[Step] = field(default_factory=list)
