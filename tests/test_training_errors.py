@@ -11,9 +11,10 @@ from deltanb.datasets import as_text_data
 from deltanb.datasets._text_data import to_dataset
 from deltanb.engine import declare
 from tests.models import make
-from tests.tiny_text import Tiny, films, tiny, tiny_tokenizer, values
+from tests.tiny_text import Tiny, films, light_collections, tiny, tiny_tokenizer, values
 
 DATA = as_text_data(films(), name="films")
+__all__ = ["light_collections"]
 FAST: dict[str, Any] = {"display": False, "batch_size": 8, "max_steps": 4, "baseline": False}
 
 

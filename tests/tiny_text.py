@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.models import bert
 
-__all__ = ["Tiny", "films", "tiny", "tiny_tokenizer", "values"]
+__all__ = ["Tiny", "films", "light_collections", "tiny", "tiny_tokenizer", "values"]
 
 _WORDS = ["good", "bad", "film", "plot", "cast", "a", "the", "was", "and", "story", "scene", "music", "very", "quite"]
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_collections() -> Iterator[None]:
+    """Accelerate collects garbage at the start of each run, which costs a tiny one most of its time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @dataclass

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _LONGEST = 60.0  # seconds that an estimate of the head alone may take,
-_LARGEST_SHARE = 0.4  # and how much of the time of the steps
+_LARGEST_SHARE = 0.8  # and its tokens against those that train, which cost at least twice as much each
 
 
 class Comparison:
@@ -60,12 +60,15 @@ class Comparison:
         if not self._search or self.baseline or not plan.speed:
             return 0
         texts = _baseline.estimate_rows(self._subject.bare, len(plan.train.rows), len(plan.test.rows))
-        cost = texts * plan.train.tokens / len(plan.train.rows) * plan.speed.forward
-        return texts if cost <= min(_LONGEST, _LARGEST_SHARE * plan.training_seconds) else 0
+        tokens = texts * plan.train.tokens / len(plan.train.rows)
+        short = tokens * plan.speed.forward <= _LONGEST and tokens <= _LARGEST_SHARE * plan.tokens
+        return texts if short else 0
 
     def estimate(self, plan: Plan, on_rows: Callable[[int], None]) -> None:
         """Estimate the head alone."""
         self.baseline = _baseline.estimate(self._subject, plan.train, plan.test, self._settings.seed, on_rows)
+        if self.baseline:
+            _baseline.remember(self._key(), self.baseline)
 
     def remember(self, accuracy: float, rows: int) -> None:
         """Keep what a head-only run has reached, for the runs that follow in this session."""

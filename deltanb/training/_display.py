@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -15,56 +14,15 @@ from deltanb.reports import show
 from deltanb.reports._html import note, picture, tag
 from deltanb.reports.curve import Curve, curve_svg
 from deltanb.training._result import cell_now
-from deltanb.training._words import duration, memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from deltanb.training._progress import Progress
     from deltanb.training._result import TrainingResult
 
-__all__ = ["Live", "Progress", "live_display"]
+__all__ = ["Live", "live_display", "live_html"]
 
 _INTERVAL = 0.34  # seconds between two drawings
 _PIPE_INTERVAL = 10.0  # and between two lines of a bar that nobody watches
-
-
-@dataclass
-class Progress:
-    """Where a run is.
-
-    Attributes:
-        preface: the line said before the start.
-        phase: what is being done, if it is not a training step.
-        steps: steps done and, before them, those of earlier runs.
-        end: the step at which it will be done.
-        losses: one a step.
-        accuracies: (step, accuracy) measured so far.
-        levels: accuracies to compare with.
-        share: of the work that is done, 0 to 1.
-        rate: texts a second; 0 while unknown.
-        left: seconds to go; negative while unknown.
-    """
-
-    preface: str = ""
-    phase: str = ""
-    steps: int = 0
-    end: int = 0
-    losses: list[float] = field(default_factory=list)
-    accuracies: list[tuple[int, float]] = field(default_factory=list)
-    levels: Mapping[str, float] = field(default_factory=dict)
-    share: float = 0.0
-    rate: float = 0.0
-    left: float = -1.0
-
-    @property
-    def status(self) -> str:
-        """One line: steps, rate, time left, memory."""
-        parts = [self.phase] if self.phase else [f"step {self.steps:,} of {self.end:,}"]
-        if self.rate:
-            parts.append(f"{self.rate:,.0f} texts/s")
-        if self.left >= 0:
-            parts.append(f"{duration(self.left)} left")
-        return " · ".join([*parts, memory()])
 
 
 class Live:
@@ -122,6 +80,7 @@ def live_html(progress: Progress) -> str:
     """Preface, bar, status line and curve.
 
     Example:
+        >>> from deltanb.training._progress import Progress
         >>> "width:25%" in live_html(Progress(share=0.25))
         True
     """

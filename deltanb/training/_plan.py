@@ -43,6 +43,11 @@ class Plan:
         """Expected time of the steps alone; 0 while nothing was timed."""
         return self.tokens * self.speed.train if self.speed else 0.0
 
+    @property
+    def measuring_seconds(self) -> float:
+        """Expected time of going through the held-out rows once; 0 while nothing was timed."""
+        return self.test.tokens * self.speed.forward if self.speed else 0.0
+
     def seconds(self, texts_before: int = 0) -> float:
         """Expected time of the whole run.
 
@@ -51,8 +56,8 @@ class Plan:
         """
         if not self.speed:
             return 0.0
-        forward = self.test.tokens * self.measurements + texts_before * self.train.tokens / len(self.train.rows)
-        return self.training_seconds + forward * self.speed.forward
+        before = texts_before * self.train.tokens / len(self.train.rows) * self.speed.forward
+        return before + self.training_seconds + self.measuring_seconds * self.measurements
 
     def preface(self, trainable: Trainable, settings: Settings, rate: float, *, texts_before: int, done: int) -> str:
         """What trains; how much, how fast and how long; what of the texts is lost.

@@ -11,6 +11,7 @@ from deltanb.reports import Report
 from deltanb.reports._html import note, picture, table, tag
 from deltanb.reports._text import columns, number
 from deltanb.reports.curve import Curve, curve_svg, sparkline
+from deltanb.training._words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,24 +90,23 @@ class TrainingResult(Report):
         """Preface, loss as a sparkline, the table, verdict."""
         losses = self.history["loss"].tolist()
         spark = [f"loss {losses[0]:.3f} {sparkline(losses)} {losses[-1]:.3f}"] if losses else []
-        return "\n".join([self.preface, *spark, *columns(self._rows(), [False, True]), self.verdict])
+        lines = [self.preface, *spark, *columns(self._rows(), [False, True]), self.verdict]
+        return "\n".join(line for line in lines if line)
 
     def html(self) -> str:
         """The same with the picture."""
         head = tag("div", self.verdict, style="font-weight:bold;margin:4px 0px")
         drawn = [picture(self.svg(), f"Loss and accuracy by step. {self.verdict}")] if self.steps_total else []
-        return tag("div", head, *drawn, table(["held-out rows", ""], self._rows(), [False, True]), note(self.preface))
+        return tag("div", head, *drawn, table(["", "value"], self._rows(), [False, True]), note(self.preface))
 
     def _rows(self) -> list[list[str]]:
         """Label and value, for the table."""
-        shown = [(name, f"{self.metrics[name]:.3f}") for name in self.metrics if name not in ("rows", "majority")]
-        if math.isnan(self.accuracy):
-            shown = [("accuracy", "not measured")]
-        steps = (
-            number(self.steps_total) if self.steps_total == self.steps else f"{number(self.steps_total)} (this run {number(self.steps)})"
-        )
-        beside = [(name, f"{value:.3f}") for name, value in self.levels.items()]
-        return [list(row) for row in [*shown, *beside, ("steps", steps), ("learning rate", f"{self.settings['lr']:g}")]]
+        found = [("accuracy", "not measured" if math.isnan(self.accuracy) else f"{self.accuracy:.3f}")]
+        found += [(name, f"{value:.3f}") for name, value in self.levels.items()]
+        found += [(f"{name}, held-out rows", f"{self.metrics[name]:.3f}") for name in ("loss", "f1") if name in self.metrics]
+        before = f" (this run {number(self.steps)})" if self.steps_total > self.steps else ""
+        found += [("steps", number(self.steps_total) + before), ("learning rate", f"{self.settings['lr']:g}")]
+        return [list(row) for row in [*found, ("time", duration(self.seconds))]]
 
     def _ipython_display_(self) -> None:
         """Draws, except once in the cell whose live display has just ended as this very picture."""

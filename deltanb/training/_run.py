@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.training._compare import Comparison
-from deltanb.training._display import Progress
 from deltanb.training._encoding import collator, encode
 from deltanb.training._forward import logits_of
 from deltanb.training._guards import Backup, model_kept, quiet, random_kept
 from deltanb.training._labels import remember_labels
 from deltanb.training._metrics import metrics_of
 from deltanb.training._plan import plan_for
+from deltanb.training._progress import Progress, measured
 from deltanb.training._rates import default_rate
 from deltanb.training._result import COLUMNS, TrainingResult
 from deltanb.training._speed import measure_speed
@@ -26,7 +25,7 @@ from deltanb.training._words import stopped, verdict
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from deltanb.datasets import TextData
     from deltanb.training._baseline import Baseline
@@ -69,7 +68,8 @@ class Run:
         self.subject, self.task, self.settings, self.live = subject, task, settings, live
         self.on_step, self.stop = on_step, stop
         self.trainable = trainable_of(subject.bare)
-        self.rate = settings.lr or default_rate(self.trainable)
+        self.rate_by_default = default_rate(self.trainable)
+        self.rate = settings.lr or self.rate_by_default
         self.history = resume.records() if resume else []
         self.steps_before = len(self.history)
         self.resume = resume
@@ -78,7 +78,7 @@ class Run:
         self.compared = Comparison(subject, task, settings, known=known, search=baseline is True and not self.is_head)
         self.metrics: dict[str, float] = {"accuracy": math.nan}
         self.interrupted = False
-        self.progress = Progress(steps=self.steps_before, losses=[row["loss"] for row in self.history], accuracies=_measured(self.history))
+        self.progress = Progress.after(self.history)
         self.plan = plan_for(_encoded(subject, task.train, settings), _encoded(subject, task.test, settings), settings)
         self.tokens_done = 0
         self.started = time.monotonic()
@@ -122,7 +122,7 @@ class Run:
         from deltanb.training._trainer import diverged
 
         if not backup.finite():
-            raise diverged(self.steps, self.rate)
+            raise diverged(self.steps, self.rate, self.rate_by_default)
 
     # Before the first step --------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Run:
         from deltanb.training._trainer import Watch, make_trainer
 
         plan, collate = self.plan, collator(self.subject)
-        watch = Watch(self._after_step, lambda: self.stop is not None and self.stop.is_set())
+        watch = Watch(self._after_step, lambda: self.stop is not None and self.stop.is_set(), self.rate_by_default)
         self.trainer = make_trainer(
             self.subject, plan.train, collate, self._seeded(), watch, rate=self.rate, steps=plan.steps, folder=folder
         )
@@ -152,7 +152,7 @@ class Run:
         """The head alone, to compare with."""
         texts = self.compared.texts(self.plan)
         if texts:
-            with self._phase("first the head alone, to compare with", texts) as done:
+            with self.progress.during("first the head alone, to compare with", texts, self.live) as done:
                 self.compared.estimate(self.plan, done)
             self.progress.levels = self.compared.levels
 
@@ -162,56 +162,29 @@ class Run:
         import transformers
 
         transformers.set_seed(self._seeded().seed)
-        self.fit_started = time.monotonic()
+        self.progress.began = time.monotonic()
         self.trainer.train()
         self.interrupted = self.steps < self.plan.steps and self.stop is not None and self.stop.is_set()
 
     def _after_step(self, step: int, epoch: float, loss: float, rate: float, tokens: int) -> None:
         self.tokens_done += tokens
         epochs_before = self.history[self.steps_before - 1]["epoch"] if self.steps_before else 0.0
-        due = self.settings.eval_every and step % self.settings.eval_every == 0 and step < self.plan.steps
-        row = {
-            "step": self.steps_before + step,
-            "epoch": epochs_before + epoch,
-            "loss": loss,
-            "lr": rate,
-            "accuracy": self._scored()["accuracy"] if due else math.nan,
-            "seconds": self._seconds(),
-        }
+        row = {"step": self.steps_before + step, "epoch": epochs_before + epoch, "loss": loss, "lr": rate, "accuracy": math.nan}
+        row["seconds"] = self._seconds()
         self.history.append(row)
-        self._advance(row)
+        if self.settings.eval_every and step % self.settings.eval_every == 0 and step < self.plan.steps:
+            row["accuracy"] = self._scored()["accuracy"]
+        share, texts = self.tokens_done / self.plan.tokens, step * self.settings.batch_size
+        self.progress.step(row, texts=texts, share=share, after=self.plan.measuring_seconds)
+        self.progress.share = step / self.plan.steps
+        self.live.update(self.progress)
         if self.on_step:
             self.on_step(dict(row))
-
-    def _advance(self, row: dict[str, float]) -> None:
-        passed = time.monotonic() - self.fit_started
-        share = min(1.0, self.tokens_done / self.plan.tokens)
-        progress = self.progress
-        progress.steps, progress.share = int(row["step"]), self.steps / self.plan.steps
-        progress.losses.append(row["loss"])
-        if not math.isnan(row["accuracy"]):
-            progress.accuracies.append((progress.steps, row["accuracy"]))
-        progress.rate = self.steps * self.settings.batch_size / passed
-        progress.left = passed / share - passed
-        self.live.update(progress)
-
-    @contextmanager
-    def _phase(self, name: str, texts: int) -> Iterator[Callable[[int], None]]:
-        """A phase that is no training, shown with its own progress."""
-        progress, share = self.progress, self.progress.share
-
-        def done(count: int) -> None:
-            progress.share = count / texts
-            self.live.update(progress)
-
-        progress.phase = name
-        yield done
-        progress.phase, progress.share = "", share
 
     # After ------------------------------------------------------------------------------------------------------------
 
     def _scored(self) -> dict[str, float]:
-        with self._phase("measuring on the held-out rows", len(self.plan.test.rows)) as done:
+        with self.progress.during("measuring on the held-out rows", len(self.plan.test.rows), self.live) as done:
             logits = logits_of(self.subject, self.plan.test, on_rows=done)
         return metrics_of(logits, [row["labels"] for row in self.plan.test.rows], self.task.label_names)
 
@@ -233,9 +206,8 @@ class Run:
     def _result(self) -> TrainingResult:
         import pandas as pd
 
-        measured = _measured(self.history[self.steps_before :])
         said = (
-            stopped(self.steps, self.plan.steps, len(self.history), measured=measured)
+            stopped(self.steps, self.plan.steps, len(self.history), measured=measured(self.history[self.steps_before :]))
             if self.interrupted
             else verdict(self.metrics, self.compared.levels, self.compared.baseline)
         )
@@ -259,7 +231,3 @@ class Run:
 def _encoded(subject: Subject, split: Any, settings: Settings) -> Encoded:
     columns = split[:]
     return encode(subject, columns["text"], columns["label"], settings.max_length)
-
-
-def _measured(history: list[dict[str, float]]) -> list[tuple[int, float]]:
-    return [(int(row["step"]), row["accuracy"]) for row in history if not math.isnan(row["accuracy"])]

@@ -32,15 +32,17 @@ class Watch(transformers.TrainerCallback):
     Args:
         on_step: called after each step with the step's number, epoch, loss, learning rate and tokens.
         stop: asked after each step; True ends the run.
+        usual: the learning rate to offer when another one was too high.
 
     Attributes:
         steps: steps done.
     """
 
-    def __init__(self, on_step: Callable[[int, float, float, float, int], None], stop: Callable[[], bool]) -> None:
+    def __init__(self, on_step: Callable[[int, float, float, float, int], None], stop: Callable[[], bool], usual: float) -> None:
         self.steps = 0
         self._on_step = on_step
         self._stop = stop
+        self._usual = usual
         self._loss = self._rate = 0.0
         self._tokens = 0
 
@@ -52,7 +54,7 @@ class Watch(transformers.TrainerCallback):
         """
         value = loss.mean().item()
         if not math.isfinite(value):
-            raise diverged(self.steps + 1, self._rate)
+            raise diverged(self.steps + 1, self._rate, self._usual)
         self._loss += value
         self._tokens += inputs["input_ids"].numel()
 
@@ -69,7 +71,7 @@ class Watch(transformers.TrainerCallback):
             control.should_training_stop = True
 
 
-def diverged(step: int, rate: float) -> DeltaError:
+def diverged(step: int, rate: float, usual: float) -> DeltaError:
     """What to say when numbers leave the range of floats."""
     end = "Nothing was changed: what trains has the values it had before the run."
     if rate == 0:
@@ -79,7 +81,7 @@ def diverged(step: int, rate: float) -> DeltaError:
     return DeltaError(
         f"The loss is not a number any more at step {step}: the learning rate is too high (it was {rate:g} there).",
         expected=end,
-        try_="a tenth of that lr, or none: the default fits the delta",
+        try_=f"lr={usual if rate > usual else rate / 10:g}",
     )
 
 

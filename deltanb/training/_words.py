@@ -31,6 +31,8 @@ def what_trains(trainable: Trainable) -> str:
         named.append(f"the head ({trainable.head_module})")
     if trainable.body:
         named.append(f"{number(trainable.body)} more of the backbone" if named else "the backbone")
+    if trainable.count == trainable.total:
+        named = ["everything"]
     share = percent(trainable.count / trainable.total)
     line = f"Trains {number(trainable.count)} of {plural(trainable.total, 'parameter')} ({share}): {' and '.join(named)}."
     if trainable.deltas and trainable.loose:
