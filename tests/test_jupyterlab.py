@@ -79,10 +79,10 @@ def test_a_branch_of_the_tree_opens_with_the_keyboard(page: Any) -> None:
 
 def test_text_is_readable_in_the_dark_theme(page: Any) -> None:
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    page.wait_for_selector("body[data-jp-theme-light='false']")
+    page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
     contrasts = page.evaluate(CONTRASTS)
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
-    page.wait_for_selector("body[data-jp-theme-light='true']")
+    page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
     assert len(contrasts) > 20
     assert min(contrasts) >= 3.0
     assert min(page.evaluate(CONTRASTS)) >= 3.0
@@ -101,18 +101,23 @@ def test_a_mistake_shows_one_paragraph_and_no_traceback(page: Any) -> None:
 
 def test_a_verb_is_completed_while_typing(page: Any) -> None:
     lab.open_notebook(page, page.address, "type.ipynb")
-    page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 0")
-    page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
-    page.locator(".jp-Cell .cm-content").nth(1).click()
+    run_first = "jupyterapp.shell.currentWidget.content.activeCellIndex = 0; await jupyterapp.commands.execute('notebook:run-cell');"
+    page.evaluate(f"async () => {{ {run_first} }}")
+    line = page.locator(".jp-Cell .cm-content").nth(1)
+    line.click()
     page.keyboard.press("End")
     page.keyboard.press("Tab")
-    page.wait_for_function("document.querySelectorAll('.jp-Cell .cm-content')[1].innerText.includes('%delta attach')", timeout=20_000)
+    offered = page.locator(".jp-Completer-item")
+    offered.first.wait_for(timeout=20_000)
+    assert [item.split()[-2:] for item in offered.all_inner_texts()] == [["attach", "verb"]]
+    page.keyboard.press("Enter")
+    assert line.inner_text().strip() == "%delta attach"
 
 
 def test_the_stop_button_keeps_what_was_learned(page: Any) -> None:
     lab.open_notebook(page, page.address, "stop.ipynb")
-    page.evaluate("window.done = jupyterapp.commands.execute('notebook:run-all-cells')")
-    live = page.locator(".jp-OutputArea-output", has_text="time left").last
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")  # not waited for
+    live = page.locator(".jp-OutputArea-output", has_text="texts/s").last
     live.wait_for(timeout=120_000)
     page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
     last = "jupyterapp.shell.currentWidget.content.widgets.at(-1).model.sharedModel"
