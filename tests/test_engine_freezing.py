@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import nn
 
-from deltanb import AdapterModel
+from deltanb import AdapterModel, BitFitModel
 from deltanb._errors import DeltaError
 from deltanb.engine import unfreeze
 from tests.models import MAKERS, assert_same, bart, bert, learn, make, same_state, total, trainable, trains
@@ -196,3 +196,16 @@ def test_a_detached_delta_declares_nothing() -> None:
         delta.detach().freeze_module()
     with pytest.raises(DeltaError, match="no part of the backbone"):
         delta.attach().freeze_module(module=nn.Linear(1, 1))
+
+
+def test_a_head_that_shares_its_tensor_is_said_to_train_elsewhere_too() -> None:
+    model = bart()
+    delta = AdapterModel(model, modified_modules=["fc2"])
+    with pytest.warns(UserWarning, match=r"lm_head\.weight is one tensor with model\.shared\.weight"):
+        delta.freeze_module(exclude=["deltas", "lm_head"])
+
+
+def test_bitfit_leaves_out_what_is_excluded_below_a_host(recwarn: pytest.WarningsRecorder) -> None:
+    delta = BitFitModel(bart(), modified_modules=["self_attn"], exclude_modules=["q_proj", "k_proj"])
+    assert {name.split(".")[-2] for name in delta.core_names()} == {"v_proj", "out_proj"}
+    assert not recwarn.list

@@ -7,6 +7,7 @@ had before the first declaration.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,20 @@ def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[st
         hit.update(name for name in parameters if any(name.startswith(f"{module}.") for module in below))
     first = {id(parameter): name for name, parameter in named_tensors(backbone)}
     found = {id(parameter_of(backbone, name)) for name in hit}
+    _warn_of_ties(backbone, hit, found)
     return {first[tensor] for tensor in found if not scope or tensor in _tensors_in(backbone, scope)}
+
+
+def _warn_of_ties(backbone: nn.Module, hit: set[str], found: set[int]) -> None:
+    """Say it where a named tensor is another module's too, under a name that was not given: that one trains with it."""
+    aliases: dict[int, list[str]] = {}
+    for name in parameter_names(backbone):
+        aliases.setdefault(id(parameter_of(backbone, name)), []).append(name)
+    for names in (aliases[tensor] for tensor in found):
+        others = [name for name in names if name not in hit]
+        if others:
+            named = next(name for name in names if name in hit)
+            warnings.warn(f"{named} is one tensor with {', '.join(others)}: it trains there too", UserWarning, stacklevel=5)
 
 
 def _update_ownership(backbone: nn.Module, delta: DeltaModel, trainable: set[str]) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from deltanb._errors import DeltaError
 from deltanb.engine._base import DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
+from deltanb.engine._hosts import match
 from deltanb.engine._ownership import take_core
 from deltanb.structure import DELTA_MARK, backbone_modules
 
@@ -91,10 +92,16 @@ class BitFitModel(DeltaModel):
     def _build(self, hosts: Sequence[Host]) -> None:
         """Take the biases that are there, create those of bias-free Linears; a child only where neither is possible."""
         taken: list[str] = []
+        exclude = self.config.exclude_modules
+        without = tuple(f"{name}." for name in match(self.backbone_model, exclude).names) if exclude else ()
+        skipped = False
         for host in hosts:
             linears = 0
             for below, module in backbone_modules(host.module):
                 name = f"{host.name}.{below}" if below else host.name
+                if f"{name}.".startswith(without):
+                    skipped = True
+                    continue
                 if isinstance(module._parameters.get("bias"), nn.Parameter):
                     taken.append(f"{name}.bias")
                 elif isinstance(module, nn.Linear):
@@ -105,6 +112,8 @@ class BitFitModel(DeltaModel):
             if not linears:
                 self._add_layer(host)
         take_core(self, dict.fromkeys(taken))
+        if skipped:  # so the hint that nothing was excluded, which knows of hosts alone, is wrong
+            self.notes = [note for note in self.notes if not note.startswith("exclude ")]
 
     def _add_layer(self, host: Host) -> None:
         if host.module._modules:

@@ -154,24 +154,26 @@ class Change(Core):
         if same:
             apply_declarations(model)
             return self._about_freeze("Frozen already, just so.")
-        with self.step("freeze", "%delta freeze") as step:
+        with self.step("freeze", "%delta freeze") as step, warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             if current is not None:
                 current.freeze_module(exclude=words)
                 step.python.append(call(f"{self._names.of(current)}.freeze_module", exclude=words))
             else:
                 freeze(model, words)
                 step.python.append(call("deltanb.freeze", "model", exclude=words))
-            return self._about_freeze(f"Frozen: everything but {', '.join(words) or 'nothing'}.")
+            title = f"Frozen: everything but {', '.join(words) or 'nothing'}."
+            return self._about_freeze(title, [str(warning.message) for warning in said])
 
-    def _about_freeze(self, title: str) -> Outcome:
+    def _about_freeze(self, title: str, notes: Sequence[str] = ()) -> Outcome:
         counts = snapshot(self.model).counts
         brought = [parameter for delta in self.attached.values() for parameter in delta.parameters()]
         facts = {
             "trainable": f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.4%})",
             "of that, deltas": f"{sum(p.numel() for p in brought if p.requires_grad):,}",
         }
-        notes = [] if counts.trainable else [f"nothing trains now; --exclude {_usual(self.model)} would leave that trainable"]
-        return Outcome(title, facts, notes, next="%delta params")
+        idle = [] if counts.trainable else [f"nothing trains now; --exclude {_usual(self.model)} would leave that trainable"]
+        return Outcome(title, facts, [*notes, *idle], next="%delta params")
 
     def unfreeze(self) -> Outcome:
         """Take back every declaration: what trains is as before the first freeze."""
