@@ -109,6 +109,11 @@ def test_labels_that_are_no_classes() -> None:
     refused(lambda: train(tiny(), odd, **FAST), "the label -1")
 
 
+def test_labels_without_a_name_and_heads_for_something_else() -> None:
+    refused(lambda: train(tiny(), replace(DATA, label_names=["bad"]), **FAST), "the label 1 and 1 name")
+    refused(lambda: train(tiny(problem_type="regression"), DATA, **FAST), "problem_type='regression'")
+
+
 def _int() -> Any:
     from datasets import Value
 

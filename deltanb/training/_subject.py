@@ -129,6 +129,7 @@ def check_head(subject: Subject, data: TextData) -> None:
         DeltaError: with what the head has and what the data need.
     """
     check_classifier(subject)
+    _check_one_class_a_text(subject)
     needed = _needed(data)
     classes = subject.classes
     if classes is None or 1 < classes >= needed:
@@ -161,11 +162,21 @@ def check_classifier(subject: Subject) -> None:
     )
 
 
+def _check_one_class_a_text(subject: Subject) -> None:
+    kind = getattr(getattr(subject.bare, "config", None), "problem_type", None)
+    if kind not in (None, "single_label_classification"):
+        raise DeltaError(
+            f"The model's config says problem_type={kind!r}.",
+            expected="Each text has one class here.",
+            try_='model.config.problem_type = "single_label_classification"',
+        )
+
+
 def _needed(data: TextData) -> int:
     """How many outputs the labels need.
 
     Raises:
-        DeltaError: there are no rows, or a label is below 0.
+        DeltaError: there are no rows, or a label is no class.
     """
     labels: list[Any] = [*data.train[:]["label"], *data.test[:]["label"]]
     for split, rows in (("training", data.train), ("test", data.test)):
@@ -174,4 +185,9 @@ def _needed(data: TextData) -> int:
     odd = next((label for label in labels if not isinstance(label, int) or label < 0), None)
     if odd is not None:
         raise DeltaError(f"{data.name!r} has the label {odd!r}.", expected="Labels are whole numbers from 0, one a class.")
-    return int(max(max(labels) + 1, len(data.label_names)))
+    highest = int(max(labels))
+    if highest >= len(data.label_names):
+        raise DeltaError(
+            f"{data.name!r} has the label {highest} and {plural(len(data.label_names), 'name')}.", expected="One name a class is needed."
+        )
+    return len(data.label_names)
