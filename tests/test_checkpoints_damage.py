@@ -103,6 +103,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the backbone has other weights")
 @pytest.mark.parametrize("change", CHANGES)
 def test_tensors_that_do_not_fit_are_named(change: str, copy: Path) -> None:
     alter, words = CHANGES[change]
@@ -185,19 +186,15 @@ def test_another_backbone_is_refused(other: Callable[[], nn.Module], saved: Path
 
 
 def test_other_weights_of_the_same_shape_get_a_warning(saved: Path, recwarn: pytest.WarningsRecorder) -> None:
-    load(saved, bert())
+    model = bert()
+    stir(model.classifier.parameters())  # what the delta brings along does not count
+    load(saved, model)
     assert not recwarn.list
     with pytest.warns(UserWarning, match="other weights"):
         load(saved, bert(seed=1))
 
 
-def test_values_of_a_loaded_head_do_not_make_the_backbone_another(saved: Path, recwarn: pytest.WarningsRecorder) -> None:
-    model = bert()
-    stir(model.classifier.parameters())
-    load(saved, model)
-    assert not recwarn.list
-
-
+@pytest.mark.filterwarnings("ignore:2 misshapen")
 def test_not_strict_takes_what_fits_of_another_backbone(saved: Path) -> None:
     with pytest.warns(UserWarning, match="differ"):
         delta = load(saved, bert(num_labels=5), strict=False)

@@ -87,10 +87,10 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} cannot be read: {error}."
-        raise DeltaError(msg, expected="A JSON file, as save_finetuned writes it.") from None
+        raise DeltaError(msg, expected="It must be a JSON file, as %delta save writes it.") from None
     if not isinstance(data, dict):
         msg = f"{path} holds a {type(data).__name__}, not settings."
-        raise DeltaError(msg, expected="A JSON object.")
+        raise DeltaError(msg, expected="It must be a JSON object, as %delta save writes it.")
     return data
 
 
@@ -118,7 +118,10 @@ def checked_folder(folder: str | Path) -> Path:
     msg = f"The folder {str(folder)!r} {what}."
     names = [str(path.parent / name) if str(path.parent) != "." else name for name in close(path.name, near) or near[:3]]
     raise DeltaError(
-        msg, expected="A folder that save_finetuned or %delta save wrote.", nearest=names, try_=f"%delta load {names[0]}" if names else ""
+        msg,
+        expected="A delta is a folder that %delta save (or save_finetuned) wrote.",
+        nearest=names,
+        try_=f"%delta load {names[0]}" if names else "",
     )
 
 

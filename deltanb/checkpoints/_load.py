@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deltanb._errors import DeltaError
 from deltanb.checkpoints import native, opendelta
 from deltanb.checkpoints._declared import declare_again, declared
-from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json
+from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json, saved_folders
 from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
 from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaModel, deltas, own_tensors
@@ -37,7 +37,7 @@ def read(folder: str | Path) -> Saved:
     path = checked_folder(folder)
     if (path / "adapter_config.json").is_file():
         msg = f"{path} is a PEFT or adapters folder (adapter_config.json); this version does not read those."
-        raise DeltaError(msg, expected="A folder that deltanb or OpenDelta wrote.")
+        raise DeltaError(msg, expected="What deltanb or OpenDelta wrote can be read.")
     settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
     if "delta_type" in settings and settings.get("format") != "deltanb" and not (path / WEIGHTS).is_file():
         return opendelta.read(path)
@@ -46,7 +46,9 @@ def read(folder: str | Path) -> Saved:
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:6]) or "nothing"
     what = "a whole model" if "model_type" in settings or "architectures" in settings else "no delta"
     msg = f"{path} holds {what}: there is {found}."
-    raise DeltaError(msg, expected=f"{CONFIG} and {WEIGHTS} of a delta, as %delta save writes them.", try_="%delta save my-delta")
+    inside = [str(path / name) for name in saved_folders(path)]
+    try_ = f"%delta load {inside[0]}" if inside else "%delta save my-delta"
+    raise DeltaError(msg, expected=f"A delta is a folder with {CONFIG} and {WEIGHTS}, as %delta save writes it.", nearest=inside, try_=try_)
 
 
 def read_config(folder: str | Path) -> BaseDeltaConfig:
@@ -150,8 +152,8 @@ def _other_backbone(saved: Saved, backbone: nn.Module, problem: str) -> DeltaErr
     name = saved.backbone.get("name")
     return DeltaError(
         msg,
-        expected="The same backbone.",
-        try_=f"%delta backbone {name}" if name else "load its own backbone; strict=False takes what fits",
+        expected="A delta fits the backbone that it was saved from.",
+        try_=f"%delta backbone {name}" if name else "take that backbone, then load the delta",
     )
 
 
@@ -183,7 +185,11 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
     problems = [_listed(what, names) for what, names in [("missing", missing), ("surplus", surplus), ("misshapen", misshapen)] if names]
     if problems and strict:
         msg = f"{saved.folder} does not fit: {'; '.join(problems)}."
-        raise DeltaError(msg, expected="Exactly the tensors of this delta on this backbone.", try_="load(…, strict=False) takes what fits")
+        raise DeltaError(
+            msg,
+            expected="The file must hold exactly the tensors of this delta on this backbone.",
+            try_="load(…, strict=False) takes what fits",
+        )
     fitting = {name: tensor for name, tensor in place.items() if name in saved.tensors and saved.tensors[name].shape == tensor.shape}
     empty = [name for name, tensor in fitting.items() if tensor.is_meta or saved.tensors[name].is_meta]
     with torch.no_grad():

@@ -41,7 +41,7 @@ def save(delta: DeltaModel, folder: str | Path, *, force: bool = False) -> Path:
     path = Path(folder).expanduser()
     if path.exists() and not path.is_dir():
         msg = f"{path} is a file, not a folder."
-        raise DeltaError(msg, expected="A folder, new or of an earlier save.", try_=f"%delta save {path}-delta")
+        raise DeltaError(msg, expected="A delta is saved to a folder, new or of an earlier save.", try_=f"%delta save {path}-delta")
     if not force:
         _check_ours(path)
     native.write(delta, path)
@@ -53,5 +53,7 @@ def _check_ours(path: Path) -> None:
     if (settings and "delta_type" not in settings) or (not settings and (path / WEIGHTS).is_file() and not native.is_ours(path)):
         msg = f"{path} holds something else than a delta ({CONFIG if settings else WEIGHTS})."
         raise DeltaError(
-            msg, expected="A new folder, or one of an earlier save.", try_=f"%delta save {path}-delta, or --force to replace it"
+            msg,
+            expected="A delta is saved to a new folder, or over an earlier save.",
+            try_=f"%delta save {path}-delta, or --force to replace it",
         )

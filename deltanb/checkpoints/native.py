@@ -46,7 +46,7 @@ def write(delta: DeltaModel, folder: Path) -> None:
     tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in delta.tensors(delta.delta_type).items() if not tensor.is_meta}
     if not tensors:
         msg = f"{delta.name!r} sits on a skeleton: there are no weights to save."
-        raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
+        raise DeltaError(msg, expected="Saving needs a backbone with weights.", try_="%delta backbone minilm")
     facts = settings(delta, tensors)
     text = json.dumps({**facts, _SEAL: _seal(facts)}, indent=2, sort_keys=True)
     # One key of metadata: safetensors writes several in random order, and the same delta must give the same bytes.
@@ -116,7 +116,7 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
     if not path.is_file():
         msg = f"{path.parent} has no {path.name}."
-        raise DeltaError(msg, expected="A folder that %delta save wrote.", try_="copy or download the folder again")
+        raise DeltaError(msg, expected="A delta is a folder that %delta save wrote.", try_="copy or download the folder again")
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -126,7 +126,7 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise _altered(path, str(error)) from None
     if not text:
         msg = f"{path} is no delta: it holds tensors, but no settings of a delta."
-        raise DeltaError(msg, expected="The file as %delta save wrote it.", try_="copy or download the folder again")
+        raise DeltaError(msg, expected="A delta is a folder that %delta save wrote.", try_="copy or download the folder again")
     if not isinstance(data, dict) or data.get(_SEAL) != _seal(data):
         raise _altered(path, "its settings are not those that were saved")
     return tensors, data
@@ -134,7 +134,7 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def _altered(path: Path, reason: str) -> DeltaError:
     msg = f"{path} is truncated or altered: {reason}."
-    return DeltaError(msg, expected="The file as it was written.", try_="copy or download the folder again")
+    return DeltaError(msg, expected="A delta is read only as it was written.", try_="copy or download the folder again")
 
 
 def _seal(data: dict[str, Any]) -> str:
@@ -151,5 +151,5 @@ def _compare(shown: dict[str, Any], data: dict[str, Any], folder: Path) -> list[
     if changed:
         key = changed[0]
         msg = f"{folder / CONFIG} was edited: {key} is {shown.get(key)!r} there and was saved as {data.get(key)!r}."
-        raise DeltaError(msg, expected="The settings as they were saved; they belong to the tensors.", try_=f"set {key} back")
+        raise DeltaError(msg, expected="The settings belong to the tensors and must be as they were saved.", try_=f"set {key} back")
     return []

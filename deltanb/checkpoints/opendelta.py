@@ -45,7 +45,7 @@ def read(folder: Path) -> Saved:
     hosts, tensors = _hosts(kind, tensors)
     if not hosts:
         msg = f"{folder / BINARY} holds no tensor of the type {kind!r}."
-        raise DeltaError(msg, expected="Names such as encoder.layers.0.fc2.adapter.modulelist.down_proj.weight.")
+        raise DeltaError(msg, expected="Its names look like encoder.layers.0.fc2.adapter.modulelist.down_proj.weight.")
     own = DELTA_TYPES[kind].config_class.option_names()
     options = {key: value for key, value in data.items() if key in (*own, *_KEPT)}
     config = AutoDeltaConfig.from_dict({"delta_type": kind, **options, "modified_modules": hosts})
@@ -58,18 +58,20 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
 
     if not path.is_file():
         msg = f"{path.parent} has no {path.name}."
-        raise DeltaError(msg, expected=f"{CONFIG} and {BINARY}, as OpenDelta's save_finetuned writes them.")
+        raise DeltaError(msg, expected=f"OpenDelta's save_finetuned writes {CONFIG} and {BINARY}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged pickle makes its reader fail in any way
         msg = f"{path} cannot be read as plain tensors: {_reason(error)}."
-        raise DeltaError(msg, expected="A whole file with a state dict in it; anything that would run code is refused.") from None
+        raise DeltaError(
+            msg, expected="It must be a whole file with a state dict in it; anything that would run code is refused."
+        ) from None
     if isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values()):
         return dict(state)
     msg = f"{path} holds something else than named tensors."
-    raise DeltaError(msg, expected="A state dict, as OpenDelta's save_finetuned writes it.")
+    raise DeltaError(msg, expected="It must be a state dict, as OpenDelta's save_finetuned writes it.")
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,8 @@ _VALUES = {
     "by": ("module", "type", "delta"),
     "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),
 }
-_LINE = re.compile(r"^\s*%{1,2}delta(?:\s|$)")
+_LINE = re.compile(r"^\s*(?:\w+\s*=\s*)?%{1,2}delta(?:\s|$)")
+_CELL = re.compile(r"^\s*%%delta\b")
 
 
 def matcher_for(magics: DeltaMagics) -> Callable[[Any], Any]:
@@ -34,10 +35,11 @@ def matcher_for(magics: DeltaMagics) -> Callable[[Any], Any]:
 
     def match_delta(context: Any) -> Any:
         line = context.text_until_cursor
-        if not _LINE.match(line):
+        in_cell = context.cursor_line > 0 and _CELL.match(context.full_text)
+        if not in_cell and not _LINE.match(line):
             return {"completions": [], "suppress": False}
         found = candidates(_LINE.sub("", line, count=1), magics)
-        fragment = _split(line)[-1]
+        fragment = _split(line)[-1].lstrip("'\"")
         hits = [SimpleCompletion(text=text, type=kind) for text, kind in found if text.startswith(fragment)]
         return {"completions": hits, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
@@ -58,12 +60,17 @@ def candidates(rest: str, magics: DeltaMagics) -> list[tuple[str, str]]:
     verb = VERBS.get(done[0])
     if verb is None:
         return []
+    if fragment.startswith("{"):
+        return [(f"{{{name}}}", "variable") for name, _ in _variables(magics, plain=True)]
     options = _options(verb, done[1:])
-    if fragment.startswith("-"):
-        return options
+    return options if fragment.startswith("-") else _values(verb, done, magics)
+
+
+def _values(verb: Verb, done: list[str], magics: DeltaMagics) -> list[tuple[str, str]]:
+    """The words, or an option's values, that could stand after those that are there."""
     option = _option_before(verb, done)
     if option is None:
-        return [*_by_words(verb.words, done[1:], magics), *options]
+        return [*_by_words(verb.words, done[1:], magics), *_options(verb, done[1:])]
     if option.kind == "many":
         own = [("deltas", "delta"), *_deltas(magics)] if verb.name == "freeze" else []
         return [*own, *_modules(magics)]
@@ -154,10 +161,11 @@ def _saved() -> list[str]:
     return saved_folders()
 
 
-def _variables(magics: DeltaMagics) -> list[tuple[str, str]]:
-    """The user's models, then whatever else may be data."""
+def _variables(magics: DeltaMagics, *, plain: bool = False) -> list[tuple[str, str]]:
+    """The user's models, then whatever else may be data; numbers and texts only if asked for."""
     torch = sys.modules.get("torch")
     own = {name: value for name, value in magics.variables.items() if not name.startswith("_") and name not in ("In", "Out")}
+    kinds = () if plain else _PLAIN
     models = [name for name, value in own.items() if torch and isinstance(value, torch.nn.Module)]
-    others = [name for name, value in own.items() if not isinstance(value, (*_PLAIN, type, ModuleType)) and not callable(value)]
+    others = [name for name, value in own.items() if not isinstance(value, (type, ModuleType, *kinds)) and not callable(value)]
     return [(name, "variable") for name in dict.fromkeys([*models, *others])]

@@ -134,7 +134,9 @@ class _Reader:
             return self.tokens.pop(0)
         msg = f"--{name.replace('_', '-')} needs a value."
         raise DeltaError(
-            msg, expected=f"--{name.replace('_', '-')} VALUE, or {name.replace('-', '_')}=VALUE.", try_=f"%delta help {self.verb.name}"
+            msg,
+            expected=f"Write --{name.replace('_', '-')} VALUE, or {name.replace('-', '_')}=VALUE.",
+            try_=f"%delta help {self.verb.name}",
         )
 
     def _several(self, token: str) -> list[str]:
@@ -150,9 +152,7 @@ class _Reader:
                 return read(value)
             except (KeyError, TypeError, ValueError, OverflowError):
                 msg = f"--{option.name.replace('_', '-')} must be {kind}, not {value!r}."
-                raise DeltaError(
-                    msg, expected=f"{option.help[0].upper()}{option.help[1:]}.", try_=f"%delta help {self.verb.name}"
-                ) from None
+                raise DeltaError(msg, expected=f"It means: {option.help}.", try_=f"%delta help {self.verb.name}") from None
         return value
 
 
@@ -185,7 +185,7 @@ def _identifier(name: str) -> str:
     if name.isidentifier() and not keyword.iskeyword(name):
         return name
     msg = f"--as needs a variable's name, not {name!r}."
-    raise DeltaError(msg, expected="Letters, digits and _.", try_="--as result")
+    raise DeltaError(msg, expected="It has letters, digits and _, and is no word of Python's.", try_="--as result")
 
 
 def _check_words(call: Call) -> None:
@@ -193,9 +193,9 @@ def _check_words(call: Call) -> None:
     if count < verb.least:
         what = {"spec": "a model", "pattern": "a pattern", "type pattern": "a delta type", "text": "a sentence"}.get(verb.words, "a folder")
         msg = f"%delta {verb.name} needs {what}."
-        raise DeltaError(msg, expected=f"{verb.help[0].upper()}{verb.help[1:]}.", try_=f"%delta {verb.example}")
+        raise DeltaError(msg, expected=f"What it does: {verb.help}.", try_=f"%delta {verb.example}")
     if verb.most is not None and count > verb.most:
         surplus = " ".join(str(getattr(word, "name", word)) for word in call.words[verb.most :])
         msg = f"%delta {verb.name} does not know what to do with {surplus!r}."
         near = [f"--{option.name.replace('_', '-')}" for option in verb.options if surplus.startswith(option.name)]
-        raise DeltaError(msg, expected=f"%delta {verb.example}.", nearest=near, try_=f"%delta help {verb.name}")
+        raise DeltaError(msg, expected=f"An example: %delta {verb.example or verb.name}", nearest=near, try_=f"%delta help {verb.name}")

@@ -137,7 +137,7 @@ def _text(word: Any) -> str:
     if isinstance(value, (str, Path)):
         return str(value)
     msg = f"{{{word.name}}} holds {reprlib.repr(value)}, and a name is needed here."
-    raise DeltaError(msg, expected="A text, or a path.", try_=f"{word.name} = 'my-first-delta'")
+    raise DeltaError(msg, expected="It should hold a text, or a path.", try_=f"{word.name} = 'my-first-delta'")
 
 
 def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:

@@ -82,7 +82,7 @@ def words(line: str) -> list[str]:
     except ValueError:
         msg = "A quote is opened and never closed."
         raise DeltaError(
-            msg, expected="Quotes in pairs; put text with an apostrophe into double quotes.", try_='%delta predict "I didn\'t like it"'
+            msg, expected="Quotes come in pairs; put text with an apostrophe into double quotes.", try_='%delta predict "I didn\'t like it"'
         ) from None
 
 
@@ -103,7 +103,7 @@ def looked_up(word: str, variables: Mapping[str, Any]) -> Any:
     if name not in variables:
         msg = f"There is no variable called {name!r}."
         near = close(name, [key for key in variables if not key.startswith("_")])
-        raise DeltaError(msg, expected="A variable of this notebook, in braces.", nearest=near)
+        raise DeltaError(msg, expected="In braces stands a variable of this notebook.", nearest=near)
     return Variable(name, variables[name])
 
 
@@ -123,4 +123,4 @@ def texts(variable: Variable) -> list[str]:
     if all(isinstance(text, str) for text in found):
         return found
     msg = f"{{{variable.name}}} holds {reprlib.repr(value)}, and text is needed here."
-    raise DeltaError(msg, expected="A text, or a list of texts, such as ['fc1', 'fc2'].")
+    raise DeltaError(msg, expected="It should hold a text, or a list of texts, such as ['fc1', 'fc2'].")

@@ -118,8 +118,15 @@ class Change(Core):
             model = self.model
             del model
             msg = f"No parked delta is called {own!r}." if own else "No delta is parked."
-            parked = f"Parked: {', '.join(self.parked)}." if self.parked else "Detach one first, or load one."
-            raise DeltaError(msg, expected=parked, nearest=close(own or "", self.parked), try_="%delta load my-first-delta")
+            parked = (
+                f"Parked: {', '.join(self.parked)}."
+                if self.parked
+                else "A delta is parked when it is detached, or when its backbone is exchanged."
+            )
+            near = close(own or "", self.parked) or list(self.parked)[-1:]
+            raise DeltaError(
+                msg, expected=parked, nearest=near, try_=f"%delta reattach {near[0]}" if near else "%delta load my-first-delta"
+            )
         delta = self.parked[own]
         with self.step("reattach", f"%delta reattach {own}") as step:
             variable = self._names.of(delta)

@@ -66,7 +66,7 @@ class Core:
         """
         if self._backbone is None:
             msg = "There is no backbone yet."
-            raise DeltaError(msg, expected="A backbone first: the model that everything else works on.", try_="%delta backbone minilm")
+            raise DeltaError(msg, expected="It comes first: the model that everything else works on.", try_="%delta backbone minilm")
         return self._backbone
 
     @property
@@ -115,7 +115,7 @@ class Core:
         """
         if name is None and len(self.attached) > 1:
             msg = f"Several deltas are attached: {', '.join(self.attached)}."
-            raise DeltaError(msg, expected="The name of the one that is meant.", try_=f"{why} {next(reversed(self.attached))}")
+            raise DeltaError(msg, expected="Name the one that is meant.", try_=f"{why} {next(reversed(self.attached))}")
         return self.delta(name)
 
     def park(self, delta: DeltaModel) -> str:

@@ -67,10 +67,10 @@ class Files(Change):
             saved = checkpoints.read(path)
         except DeltaError as error:
             msg = f"{path} is not a save of {delta.name!r}: {error.what}"
-            raise DeltaError(msg, expected="A new folder, or --force to replace it.", try_=f"%delta save {path}-2") from None
+            raise DeltaError(msg, expected="Take a new folder, or replace this one with --force.", try_=f"%delta save {path}-2") from None
         if saved.config != delta.config or saved.hosts != delta.hosts:
             msg = f"{path} holds another delta: {saved.config.delta_type} {saved.name!r} on {len(saved.hosts)} modules."
-            raise DeltaError(msg, expected="A new folder, or --force to replace it.", try_=f"%delta save {path}-2")
+            raise DeltaError(msg, expected="Take a new folder, or replace this one with --force.", try_=f"%delta save {path}-2")
         return [f"{path} held a save of an earlier session; it is kept as {_kept(path)}"]
 
     def load(self, folder: str, *, name: str | None = None) -> Outcome:
@@ -123,7 +123,7 @@ def _kept(path: Path) -> Path:
     except OSError as error:  # shutil's own error is one
         shutil.rmtree(fresh, ignore_errors=True)
         msg = f"{path} holds a save of an earlier session, and no copy of it can be made: {error.strerror or error}."
-        raise DeltaError(msg, expected="Room for a copy, or --force to replace it.", try_=f"%delta save {path}-2") from None
+        raise DeltaError(msg, expected="Make room for a copy, or replace it with --force.", try_=f"%delta save {path}-2") from None
     return previous
 
 

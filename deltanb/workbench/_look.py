@@ -87,8 +87,8 @@ class Look(Core):
     def params(self, *, by: str = "module", depth: int | None = None) -> ParameterTable:
         """Counts before and after, by module, type or delta."""
         if by not in ("module", "type", "delta"):
-            msg = f"params cannot be listed by {by!r}."
-            raise DeltaError(msg, expected="by: module, type or delta.", try_="%delta params --by type")
+            msg = f"Parameters cannot be listed by {by!r}."
+            raise DeltaError(msg, expected="They can be listed by module, type or delta.", try_="%delta params --by type")
         return ParameterTable(snapshot(self.model), self.before, by=by, depth=depth)  # type: ignore[arg-type]
 
     def log(self, name: str | None = None) -> None:
