@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,3 +191,20 @@ def test_training_goes_on_and_restarts_and_is_undone_step_by_step() -> None:
     assert torch.equal(logits(bench), first)
     bench.attach("adapter", ["output.dense"], bottleneck_dim=3)
     assert bench.train(max_steps=1, display=False).metrics["accuracy"] >= 0
+
+
+def test_the_stop_button_ends_training_keeps_what_was_learned_and_can_be_undone(bench: Workbench) -> None:
+    before = logits(bench)
+
+    def press(point: dict[str, float]) -> None:
+        if point["step"] == 20:
+            signal.raise_signal(signal.SIGINT)
+
+    result = bench.train(ROWS, max_steps=50, batch_size=8, display=False, on_step=press)
+    assert len(result.history) < 30
+    learned = logits(bench)
+    assert not torch.equal(learned, before)
+    bench.undo()
+    assert torch.equal(logits(bench), before)
+    bench.redo()
+    assert torch.equal(logits(bench), learned)

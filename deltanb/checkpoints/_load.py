@@ -71,13 +71,15 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
         DeltaError: see ``strict``; or the folder is damaged.
 
     Example:
-        >>> import tempfile
+        >>> import copy, tempfile
         >>> from torch import nn
         >>> from deltanb import LoraModel
-        >>> delta = LoraModel(nn.Sequential(nn.Linear(4, 4)), modified_modules=["0"])
+        >>> backbone = nn.Sequential(nn.Linear(4, 4))
+        >>> fresh = copy.deepcopy(backbone)
+        >>> delta = LoraModel(backbone, modified_modules=["0"])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = delta.save_finetuned(folder)
-        ...     other = load(folder, nn.Sequential(nn.Linear(4, 4)))
+        ...     other = load(folder, fresh)
         >>> bool((other.tensors()["0.lora.lora_A"] == delta.tensors()["0.lora.lora_A"]).all())
         True
     """
