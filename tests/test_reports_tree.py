@@ -8,8 +8,9 @@ import pytest
 from torch import nn
 
 from deltanb.addressing import match_names
+from deltanb.engine import Plan
 from deltanb.graph import _render
-from deltanb.reports import Cost, MatchReport, ParameterTable, StructureReport, _html
+from deltanb.reports import MatchReport, ParameterTable, StructureReport, _html
 from deltanb.structure import module_names, snapshot
 from tests.sanitiser import Way, read_safe
 from tests.test_graph import HOSTILE, contrast, fail
@@ -100,7 +101,7 @@ def test_a_sanitiser_keeps_the_other_reports(tuned: nn.Module, seq2seq: nn.Modul
     for by in ("module", "type", "delta"):
         read_safe(ParameterTable(tree, snapshot(seq2seq), by=by).html())  # type: ignore[arg-type]
     found = match_names(module_names(tuned), ["fc2", "shared"], exclude="decoder")
-    read_safe(MatchReport(found, tree, "A title", cost=Cost(252, 0.1, 1008)).html())
+    read_safe(MatchReport(found, tree, "A title", plans=[Plan("lora", 2, 252, 0.1, 1008)]).html())
 
 
 @pytest.mark.parametrize("name", HOSTILE)

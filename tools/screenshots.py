@@ -31,6 +31,8 @@ FIRST = [
     "%delta match fc2",
 ]
 
+PICTURES = {"%delta graph": "graph.png", "%delta match output": "match.png", "%delta train": "train.png"}
+
 
 def main() -> None:
     """Run the tour and photograph it, light and dark."""
@@ -55,21 +57,16 @@ def main() -> None:
 
 
 def _shoot(page: Any, out: Path, theme: str, *, each: bool) -> None:
-    if theme == "light":
-        page.locator(".jp-Cell").nth(5).scroll_into_view_if_needed()
-        page.evaluate("document.querySelector('.jp-Notebook .jp-WindowedPanel-outer')?.scrollBy(0, 0)")
-        page.set_viewport_size({"width": 1280, "height": 2600})
-        page.wait_for_timeout(800)
-        page.locator(".jp-Notebook").first.screenshot(path=out / "first-delta.png")
-        page.set_viewport_size({"width": 1280, "height": 1000})
-    if not each:
-        return
-    for at in range(page.locator(".jp-Notebook .jp-Cell").count()):
+    for at, text in enumerate(FIRST):
+        named = next((name for start, name in PICTURES.items() if text.startswith(start)), "")
         page.evaluate("at => jupyterapp.shell.currentWidget.content.activeCellIndex = at", at)
         cell = page.locator(".jp-Notebook .jp-Cell").nth(at)
         cell.scroll_into_view_if_needed()
         page.wait_for_timeout(200)
-        cell.screenshot(path=out / f"cell-{at:02d}-{theme}.png")
+        if named and theme == "light":
+            cell.screenshot(path=out / named)
+        if each:
+            cell.screenshot(path=out / f"cell-{at:02d}-{theme}.png")
 
 
 if __name__ == "__main__":
