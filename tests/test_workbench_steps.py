@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,3 +221,24 @@ def test_one_step_at_a_time(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -
     done.set()
     thread.join()
     bench.detach("adapter")
+
+
+def test_a_delta_parked_from_long_ago_keeps_its_weights_and_lets_go_of_its_backbone() -> None:
+    bench = Workbench()
+    bench.backbone("bart-tiny", random=True)
+    bench.attach("adapter", ["fc2"], name="early")
+    bench.freeze(["deltas", "layernorm_embedding"])
+    first = weakref.ref(bench.model)
+    with torch.no_grad():
+        for parameter in bench.delta("early").parameters():
+            parameter.add_(1)
+        bench.model.get_parameter("model.encoder.layernorm_embedding.weight").add_(1)
+    was = {name: tensor.clone() for name, tensor in bench.delta("early").tensors().items()}
+    for _ in range(3):
+        bench.backbone("bart-tiny", random=True)
+    gc.collect()
+    assert first() is None
+    bench.reattach("early")
+    now = bench.delta("early").tensors()
+    assert now.keys() == was.keys()
+    assert all(torch.equal(now[name], was[name]) for name in was)

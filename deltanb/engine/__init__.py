@@ -1,5 +1,6 @@
 """The engine: delta types, and what all of them share. Knows torch and transformers, knows no notebook."""
 
+from deltanb.engine._attachment import set_apart
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
@@ -41,6 +42,7 @@ __all__ = [
     "own_tensors",
     "plan",
     "restore_declarations",
+    "set_apart",
     "snapshot_declarations",
     "snapshot_ownership",
     "unfreeze",

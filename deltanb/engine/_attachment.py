@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.engine._freezing import apply_declarations, remember_baseline
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["attach", "detach"]
+__all__ = ["attach", "detach", "set_apart"]
 
 
 def attach(delta: DeltaModel) -> None:
@@ -29,14 +30,17 @@ def attach(delta: DeltaModel) -> None:
         msg = f"Another delta called {delta.name!r} is attached."
         raise DeltaError(msg, expected="One delta of a name at a time.", try_=f"deltanb.deltas(model)[{delta.name!r}].detach()")
     check_free(delta, [*delta.owned, *delta.created], registry.attached)
-    for host, child in delta.modules.items():
-        module = backbone.get_submodule(host)
-        module.add_module(delta.name, _moved(child, module, backbone))
-    for name, parameter in delta.created.items():
-        _place(backbone, name, _fitted(parameter, backbone.get_submodule(name.rpartition(".")[0])))
+    # Whatever takes memory comes before whatever changes the backbone.
+    hosts = {host: backbone.get_submodule(host) for host in delta.modules}
+    children = {host: _moved(child, hosts[host], backbone) for host, child in delta.modules.items()}
+    created = {name: _fitted(parameter, backbone.get_submodule(name.rpartition(".")[0])) for name, parameter in delta.created.items()}
     for name, owned in delta.owned.items():
         owned.trainable = trained_before(backbone, name)
     swap(backbone, delta.owned)
+    for host, child in children.items():
+        hosts[host].add_module(delta.name, child)
+    for name, parameter in created.items():
+        _place(backbone, name, parameter)
     if delta.waiting:
         remember_baseline(backbone)
         registry.declarations = sorted([*registry.declarations, *delta.waiting], key=lambda entry: entry.at)
@@ -51,12 +55,12 @@ def attach(delta: DeltaModel) -> None:
 def detach(delta: DeltaModel) -> None:
     """Take a delta out of its backbone; it keeps its values and its declarations."""
     backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
+    swap(backbone, delta.owned)  # takes memory, so it comes first
     for handle in delta.handles.values():
         handle.remove()
     delta.handles = {}
     for host in delta.modules:
         delattr(backbone.get_submodule(host), delta.name)
-    swap(backbone, delta.owned)
     for name in delta.created:
         delta.created[name] = parameter_of(backbone, name)
         _place(backbone, name, None)
@@ -69,6 +73,23 @@ def detach(delta: DeltaModel) -> None:
             parameter_of(backbone, name).requires_grad_(owned.trainable)
     apply_declarations(backbone)
     reset_compiler()
+
+
+def set_apart(delta: DeltaModel) -> None:
+    """Let go of a delta's backbone, which is a whole model in memory: a skeleton of the same structure takes its place.
+
+    The delta is detached and keeps its weights; it can be transplanted or saved, but not be attached there again.
+    """
+    from torch import nn
+
+    if delta.attached:
+        detach(delta)
+    tensors = [*delta.backbone_model.parameters(), *delta.backbone_model.buffers()]
+    memo: dict[int, Any] = {}
+    for tensor in tensors:
+        bare = tensor.detach().to("meta")
+        memo[id(tensor)] = nn.Parameter(bare, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
+    delta.backbone_model = copy.deepcopy(delta.backbone_model, memo)
 
 
 def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> None:

@@ -94,15 +94,15 @@ def _has_parameter(backbone: nn.Module, name: str) -> bool:
 
 
 def swap(backbone: nn.Module, owned: Mapping[str, Owned]) -> None:
-    """Exchange each tensor's value with the one set aside."""
+    """Exchange each tensor's value with the one set aside. All memory is taken first: it happens whole or not at all."""
     import torch
 
+    parameters = {name: parameter_of(backbone, name) for name in owned}
+    present = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     with torch.no_grad():
         for name, entry in owned.items():
-            parameter = parameter_of(backbone, name)
-            present = parameter.detach().clone()
-            parameter.copy_(entry.aside)
-            entry.aside = present
+            parameters[name].copy_(entry.aside)
+            entry.aside = present[name]
 
 
 def check_free(delta: DeltaModel, names: Iterable[str], attached: Mapping[str, DeltaModel]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.engine import deltas
+from deltanb.engine import deltas, set_apart
 from deltanb.workbench._names import Names, free_name
 from deltanb.workbench._snapshot import Snapshot
 from deltanb.workbench._step import Shield, Step
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Core"]
 
+_BACKBONES = 2  # this one and the one before, for undo
 _FIELDS = ("_backbone", "parked", "data_set", "before", "result", "first_values")
 
 
@@ -189,9 +190,13 @@ class Core:
             for moment in (entry.now, entry.then):
                 if moment is not None and moment.backbone is not None and all(moment.backbone is not other for other in kept):
                     kept.append(moment.backbone)
-            if len(kept) > 2:  # noqa: PLR2004 - this one and the one before
+            if len(kept) > _BACKBONES:
                 entry.undoable = False
                 entry.then = entry.now = None
+        gone = [backbone.model for backbone in kept[_BACKBONES:] if backbone.kind != "yours"]
+        for delta in self.parked.values():
+            if any(delta.backbone_model is model for model in gone):
+                set_apart(delta)
 
     def undo_step(self) -> Step | None:
         """Go back before the last step that changed something; None if there is none."""
