@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,3 +105,8 @@ def tuned() -> nn.Module:
     model.get_submodule("decoder.layers.1.norm").requires_grad_(requires_grad=True)
     model.__dict__[REGISTRY] = Registry()
     return model
+
+
+def pytest_configure() -> None:
+    """Let an interrupt interrupt: a job in the background of a shell inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

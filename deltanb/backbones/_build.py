@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.backbones._quiet import quiet
+from deltanb._quiet import quiet
 from deltanb.backbones._tasks import auto_class
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb.backbones._choices import offline_sentence
-from deltanb.backbones._quiet import quiet
 from deltanb.backbones._sizes import find_size
 
 __all__ = ["hub_config", "hub_weights"]

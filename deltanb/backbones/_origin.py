@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb._suggest import close
 from deltanb.backbones._choices import backbone_names, minilm_folder, offline_sentence
 from deltanb.backbones._hub import hub_config, hub_weights
-from deltanb.backbones._quiet import quiet
 from deltanb.backbones._sizes import MINILM, Size, find_size
 
 __all__ = ["Origin", "find_origin", "read_config"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb.backbones._build import seeded
-from deltanb.backbones._quiet import quiet
 from deltanb.backbones._tasks import auto_class
 
 if TYPE_CHECKING:

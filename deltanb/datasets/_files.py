@@ -64,7 +64,7 @@ def _check(path: Path, also: list[str]) -> None:
             f"There is no data set and no file {str(path)!r}.",
             expected=f"Data sets that travel with deltanb: {', '.join(also)}." if also else "",
             nearest=close(str(path), [*also, *beside]),
-            try_='%delta data movie_reviews',
+            try_="%delta data movie_reviews",
         )
     if path.is_dir():
         found = ", ".join(name.name for name in _tables_in(path)) or "none"

@@ -72,7 +72,7 @@ def load(name: str, threshold: float = 0.0) -> TextData:
             f"No data set {name!r} travels with deltanb.",
             expected=f"Known: {', '.join(names())}.",
             nearest=close(str(name), names()),
-            try_='%delta data movie_reviews',
+            try_="%delta data movie_reviews",
         )
     _check_threshold(threshold)
     rows = _read(name)

@@ -6,6 +6,7 @@ from deltanb.engine._config import BaseDeltaConfig
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._hosts import match
+from deltanb.engine._naming import free_name
 from deltanb.engine._ownership import own_tensors
 from deltanb.engine._plan import Plan, plan
 from deltanb.engine._registry import deltas
@@ -37,6 +38,7 @@ __all__ = [
     "declare",
     "delta_class",
     "deltas",
+    "free_name",
     "freeze",
     "match",
     "own_tensors",

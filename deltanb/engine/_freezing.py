@@ -16,10 +16,10 @@ from deltanb.engine._ownership import check_free, parameter_of, swap, take
 from deltanb.engine._registry import Registry, registry_of, unwrapped
 from deltanb.engine._state_filter import sync_filters
 from deltanb.roles import family_of, role_names
-from deltanb.structure import backbone_modules, module_names, parameter_names
+from deltanb.structure import backbone_parameters, module_names, parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
 
@@ -31,7 +31,6 @@ __all__ = [
     "declare",
     "dump",
     "freeze",
-    "named_tensors",
     "remember_baseline",
     "restore_declarations",
     "snapshot_ownership",
@@ -64,16 +63,6 @@ class Declaration:
     def lets_train(self, delta: str) -> bool:
         """Whether the modules of a delta train."""
         return delta not in self.known or delta in self.exclude or "deltas" in self.exclude
-
-
-def named_tensors(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The backbone's parameters by full name, a tied tensor once, those of deltas left out."""
-    seen: set[int] = set()
-    for name, module in backbone_modules(model):
-        for key, parameter in module._parameters.items():
-            if parameter is not None and id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield (f"{name}.{key}" if name else key), parameter
 
 
 def declare(
@@ -116,7 +105,7 @@ def remember_baseline(backbone: nn.Module) -> None:
     if registry.baseline is None:
         core = {name: owned.trainable for delta in registry.attached.values() for name, owned in delta.owned.items() if owned.core}
         created = {name for delta in registry.attached.values() for name in delta.created}
-        registry.baseline = {name: core.get(name, p.requires_grad) for name, p in named_tensors(backbone) if name not in created}
+        registry.baseline = {name: core.get(name, p.requires_grad) for name, p in backbone_parameters(backbone) if name not in created}
 
 
 def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[str]:
@@ -132,7 +121,7 @@ def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[st
         below = () if direct and not pattern_hits(pattern, modules, roles) else match_names(modules, pattern, roles=roles).names
         hit.update(direct)
         hit.update(name for name in parameters if any(name.startswith(f"{module}.") for module in below))
-    first = {id(parameter): name for name, parameter in named_tensors(backbone)}
+    first = {id(parameter): name for name, parameter in backbone_parameters(backbone)}
     found = {id(parameter_of(backbone, name)) for name in hit}
     _warn_of_ties(backbone, hit, found)
     return {first[tensor] for tensor in found if not scope or tensor in _tensors_in(backbone, scope)}
@@ -177,7 +166,7 @@ def apply_declarations(backbone: nn.Module) -> None:
 
 def _apply_to_backbone(backbone: nn.Module, registry: Registry, active: Sequence[Declaration]) -> None:
     scopes = {entry.scope: _tensors_in(backbone, entry.scope) for entry in active if entry.scope}
-    for name, parameter in named_tensors(backbone):
+    for name, parameter in backbone_parameters(backbone):
         flag = (registry.baseline or {}).get(name, parameter.requires_grad)
         for entry in active:
             if not entry.scope or id(parameter) in scopes[entry.scope]:

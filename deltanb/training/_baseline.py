@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanb.engine import deltas
+from deltanb.structure import backbone_parameters
 from deltanb.training._encoding import Encoded
 from deltanb.training._forward import logits_of
 from deltanb.training._rates import RATES
 from deltanb.training._subject import Subject
-from deltanb.training._what import backbone_parameters, head_names
+from deltanb.training._what import head_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb._suggest import close
 from deltanb.datasets import as_text_data
 from deltanb.reports import Report
@@ -13,7 +14,6 @@ from deltanb.reports._html import note, table, tag
 from deltanb.reports._text import columns, number, plural
 from deltanb.training._encoding import encode
 from deltanb.training._forward import logits_of
-from deltanb.training._guards import quiet
 from deltanb.training._metrics import metrics_of, tally
 from deltanb.training._settings import Settings
 from deltanb.training._subject import check_head, subject_of

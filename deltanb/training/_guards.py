@@ -8,7 +8,6 @@ ends, fails or is interrupted.
 from __future__ import annotations
 
 import random
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Backup", "evaluating", "model_kept", "modes_kept", "quiet", "random_kept"]
+__all__ = ["Backup", "evaluating", "model_kept", "modes_kept", "random_kept"]
 
 _MISSING = object()
 
@@ -79,25 +78,6 @@ def random_kept() -> Iterator[None]:
         torch.set_rng_state(cpu)
         if gpus is not None:
             cuda.set_rng_state_all(gpus)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No log lines, warnings or progress bars of transformers, accelerate and torch inside."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb.reports import Report
 from deltanb.reports._html import bar, table, tag
 from deltanb.reports._text import columns
 from deltanb.training._encoding import encode
 from deltanb.training._forward import logits_of
-from deltanb.training._guards import quiet
 from deltanb.training._labels import label_names_of
 from deltanb.training._subject import check_classifier, subject_of
 

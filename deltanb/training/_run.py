@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._quiet import quiet
 from deltanb.training._compare import Comparison
 from deltanb.training._encoding import collator, encode
 from deltanb.training._forward import logits_of
-from deltanb.training._guards import Backup, model_kept, quiet, random_kept
+from deltanb.training._guards import Backup, model_kept, random_kept
 from deltanb.training._labels import remember_labels
 from deltanb.training._metrics import metrics_of
 from deltanb.training._plan import plan_for

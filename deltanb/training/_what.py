@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deltanb.engine import deltas
-from deltanb.structure import backbone_modules, snapshot
+from deltanb.structure import backbone_parameters, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import nn
 
     from deltanb.engine import DeltaModel
 
-__all__ = ["Trainable", "backbone_parameters", "head_names", "trainable_of"]
+__all__ = ["Trainable", "head_names", "trainable_of"]
 
 
 @dataclass(frozen=True)
@@ -92,16 +90,6 @@ def _size(delta: DeltaModel, on: dict[str, int]) -> int:
     """How many of a delta's own parameters train, BitFit's biases among them."""
     core = {name for name in delta.core_names() if name in on and name not in delta.created}
     return sum(on[name] for name in core) + sum(p.numel() for p in delta.parameters() if p.requires_grad)
-
-
-def backbone_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The backbone's parameters by full name, a tied tensor once, those in modules of deltas left out."""
-    seen: set[int] = set()
-    for name, module in backbone_modules(model):
-        for key, parameter in module._parameters.items():
-            if parameter is not None and id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield (f"{name}.{key}" if name else key), parameter
 
 
 def head_names(model: nn.Module) -> set[str]:

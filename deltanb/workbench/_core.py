@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.engine import deltas, set_apart
-from deltanb.workbench._names import Names, free_name
+from deltanb.engine import deltas, free_name, set_apart
+from deltanb.workbench._names import Names
 from deltanb.workbench._snapshot import Snapshot
 from deltanb.workbench._step import Shield, Step
 

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
+from deltanb.engine import free_name
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     import torch
 
     from deltanb.engine import DeltaModel
     from deltanb.workbench._step import Step
 
-__all__ = ["Names", "free_name"]
+__all__ = ["Names"]
 
 _RESERVED = {"backbone", "data", "deltanb", "model", "result"}
-
-
-def free_name(name: str, taken: Collection[str]) -> str:
-    """``name``, or the first of ``name_1``, ``name_2``, … that is not taken.
-
-    Example:
-        >>> free_name("adapter", []), free_name("adapter", ["adapter"])
-        ('adapter', 'adapter_1')
-    """
-    return name if name not in taken else next(other for i in count(1) if (other := f"{name}_{i}") not in taken)
 
 
 class Names:

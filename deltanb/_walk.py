@@ -1,0 +1,66 @@
+"""Walking over a model without what deltas added: which modules and parameters are the backbone's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+__all__ = ["DELTA_MARK", "REGISTRY", "backbone_modules", "backbone_parameters", "module_names", "parameter_names"]
+
+DELTA_MARK = "_deltanb_delta"  # on a module that belongs to a delta: the delta's name
+REGISTRY = "_deltanb_registry"  # on a backbone: the registry of its deltas
+
+
+def module_names(model: nn.Module) -> list[str]:
+    """The names that patterns are matched against: no root, shared modules once, nothing that belongs to a delta.
+
+    Example:
+        >>> from torch import nn
+        >>> module_names(nn.Sequential(nn.Linear(1, 1)))
+        ['0']
+    """
+    return [name for name, _ in backbone_modules(model) if name]
+
+
+def backbone_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Like ``named_modules`` but without the modules of deltas; the root, named "", comes first."""
+    seen: set[int] = set()
+    stack: list[tuple[str, nn.Module]] = [("", model)]
+    while stack:
+        name, module = stack.pop()
+        if id(module) in seen or DELTA_MARK in module.__dict__:
+            continue
+        seen.add(id(module))
+        yield name, module
+        prefix = f"{name}." if name else ""
+        stack.extend((prefix + key, child) for key, child in reversed(module._modules.items()) if child is not None)
+
+
+def backbone_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The backbone's parameters by full name, a tied tensor once under its first, those in modules of deltas left out."""
+    seen: set[int] = set()
+    for name, module in backbone_modules(model):
+        for key, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield (f"{name}.{key}" if name else key), parameter
+
+
+def parameter_names(model: nn.Module) -> list[str]:
+    """Full names of the backbone's parameters, each tensor's every name, those of deltas left out.
+
+    Example:
+        >>> from torch import nn
+        >>> parameter_names(nn.Linear(1, 1))
+        ['weight', 'bias']
+    """
+    return [
+        f"{name}.{key}" if name else key
+        for name, module in backbone_modules(model)
+        for key, p in module._parameters.items()
+        if p is not None
+    ]
