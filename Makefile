@@ -40,7 +40,7 @@ check:  ## the fast part: lint, format, types, fast tests
 
 test: check  ## every check: also slow tests, notebooks and the browser
 	@$(SETUP) --extras lab,test --chromium
-	$(PYTEST) $(PARALLEL) -m "slow and not notebook and not browser"
+	$(PYTEST) -n 2 -m "slow and not notebook and not browser"
 	$(PYTEST) -m "notebook or browser"
 
 bench:  ## run benchmarks/ and print one table
