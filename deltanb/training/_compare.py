@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _LONGEST = 60.0  # seconds that an estimate of the head alone may take,
-_LARGEST_SHARE = 0.8  # and its tokens against those that train, which cost at least twice as much each
+_LARGEST_SHARE = 1.4  # and its tokens against those that train, which cost at least twice as much each
 
 
 class Comparison:
