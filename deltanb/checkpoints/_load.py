@@ -136,7 +136,7 @@ def _attached(saved: Saved, backbone: nn.Module, name: str | None) -> DeltaModel
 
 
 def _backbone_problems(saved: Saved, backbone: nn.Module) -> list[str]:
-    missing = sorted(set(saved.hosts) - set(module_names(backbone)))
+    missing = sorted(set(saved.hosts) - {"", *module_names(backbone)})
     if missing:
         return [f"{len(missing)} of its {len(saved.hosts)} hosts are not there (such as {missing[0]})"]
     known = saved.backbone.get("structure")
@@ -163,9 +163,7 @@ def _weight_notes(saved: Saved, backbone: nn.Module) -> list[str]:
     known = saved.backbone.get("weights")
     if not known:
         return []
-    children = tuple(f"{host}.{saved.config.delta_type}." for host in saved.hosts)
-    owned = [name for name in saved.tensors if not name.startswith(children)]
-    if weights_fingerprint(backbone, owned) in (known, ""):
+    if weights_fingerprint(backbone, saved.tensors) in (known, ""):
         return []
     return [f"the backbone has other weights than the one {saved.folder} was saved from: results will differ"]
 
@@ -174,7 +172,8 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
     """Copy the tensors into a delta; checks all of them first."""
     import torch
 
-    place: dict[str, torch.Tensor] = {**delta.module_parameters(delta.delta_type), **delta.created}
+    own = delta.delta_type
+    place: dict[str, torch.Tensor] = {**delta.module_parameters(own), **delta.module_buffers(own), **delta.created}
     rest = [name for name in saved.tensors if name not in place]
     place |= own_tensors(delta, rest)
     missing = sorted(place.keys() - saved.tensors.keys())

@@ -38,7 +38,7 @@ def attach(delta: DeltaModel) -> None:
         owned.trainable = trained_before(backbone, name)
     swap(backbone, delta.owned)
     for host, child in children.items():
-        hosts[host].add_module(delta.name, child)
+        hosts[host].add_module(delta.child_name(), child)
     for name, parameter in created.items():
         _place(backbone, name, parameter)
     if delta.waiting:
@@ -58,9 +58,9 @@ def detach(delta: DeltaModel) -> None:
     swap(backbone, delta.owned)  # takes memory, so it comes first
     for handle in delta.handles.values():
         handle.remove()
-    delta.handles = {}
+    delta.handles, delta.hooks = {}, []
     for host in delta.modules:
-        delattr(backbone.get_submodule(host), delta.name)
+        delattr(backbone.get_submodule(host), delta.child_name())
     for name in delta.created:
         delta.created[name] = parameter_of(backbone, name)
         _place(backbone, name, None)
@@ -99,16 +99,20 @@ def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> No
 
 
 def _hook_in_order(delta: DeltaModel) -> None:
-    """Hook in, older deltas of a host first whatever the order of attachment: outputs and tree are then the same again."""
+    """Hook in, older deltas of a place first whatever the order of attachment: outputs and tree are then the same again."""
     backbone = delta.backbone_model
     attached = sorted(registry_of(backbone).attached.values(), key=lambda other: other.serial)
-    for host in delta.modules:
-        module = backbone.get_submodule(host)
-        for other in (other for other in attached if host in other.modules):
-            if host in other.handles:
-                other.handles[host].remove()
-            module._modules[other.name] = module._modules.pop(other.name)
-            other.handles[host] = module.register_forward_hook(other.make_hook(), with_kwargs=True)
+    delta.hooks = delta.make_hooks()
+    places = {place for place, _ in delta.hooks}
+    for other in attached:
+        for host in delta.modules.keys() & other.modules.keys():
+            children = backbone.get_submodule(host)._modules
+            children[other.child_name()] = children.pop(other.child_name())
+        for at, (place, hook) in enumerate(other.hooks):
+            if place in places:
+                if at in other.handles:
+                    other.handles[at].remove()
+                other.handles[at] = hook.register(backbone.get_submodule(place))
 
 
 def _fitted(parameter: nn.Parameter, host: nn.Module) -> nn.Parameter:

@@ -18,10 +18,10 @@ from deltanb.engine._attachment import attach, detach
 from deltanb.engine._checks import check_call, check_container, checked_backbone
 from deltanb.engine._config import CommonOptions
 from deltanb.engine._freezing import declare
+from deltanb.engine._holdings import Holdings
 from deltanb.engine._hosts import Host, Hosts
-from deltanb.engine._insertion import After
+from deltanb.engine._insertion import After, Hook
 from deltanb.engine._naming import check_name, free_name
-from deltanb.engine._ownership import Owned, parameter_of
 from deltanb.engine._registry import registry_of, unwrapped
 from deltanb.structure import DELTA_MARK, backbone_modules
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
     from torch import nn
 
     from deltanb.engine._config import BaseDeltaConfig
     from deltanb.engine._freezing import Declaration
+    from deltanb.engine._ownership import Owned
 
 __all__ = ["CommonOptions", "DeltaModel"]
 
@@ -41,24 +41,18 @@ _births = count()
 _SETTINGS = ("modified_modules", "exclude_modules", "unfrozen_modules", "common_structure")
 
 
-class DeltaModel:
-    """A delta on a backbone.
+class DeltaModel(Holdings):
+    """A delta on a backbone. What it holds is described in `Holdings`.
 
     Attributes:
-        backbone_model: the backbone, modified in place.
         config: its settings.
-        name: the name of its child module under each host.
         hosts: the hosts' names, in model order.
-        modules: host to child module, for hosts that got one.
-        owned: backbone tensors that it owns, by full name.
-        created: parameters that it created in hosts (BitFit's new biases), by full name.
-        attached: whether it is attached now.
+        hooks: the places it hooks into while it is attached, with the hooks.
         notes: what was worth saying while it was built.
         match_result: how the patterns matched.
     """
 
     config_class: ClassVar[type[BaseDeltaConfig]]
-    delta_type: ClassVar[str] = ""
     default_modified_modules: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], **common: Unpack[CommonOptions]) -> None:
@@ -75,18 +69,19 @@ class DeltaModel:
                 raise self.config_class.unknown(key)
         self.backbone_model = checked_backbone(backbone_model)
         self.config = self._config(options, common)
-        found = Hosts(self.backbone_model, self.modified_modules, self.config.exclude_modules)
+        found = self.find_hosts()
         self.match_result = found.result
         self.notes = list(found.notes)
         self.hosts = [host.name for host in found.hosts]
         self.name = self._chosen_name(common.get("name"))
-        check_name(self.name, self.backbone_model, found.hosts)
+        check_name(self.name, self.child_name(), self.backbone_model, found.hosts)
         self.owned: dict[str, Owned] = {}
         self.created: dict[str, nn.Parameter] = {}
         self.modules: dict[str, nn.Module] = {}
         self.attached = False
         self.serial = next(_births)
-        self.handles: dict[str, Any] = {}
+        self.hooks: list[tuple[str, Hook]] = []
+        self.handles: dict[int, Any] = {}
         self.waiting: list[Declaration] = []
         self._build(found.hosts)
 
@@ -131,6 +126,14 @@ class DeltaModel:
 
     # What a type fills in -------------------------------------------------------------------------------------------
 
+    def find_hosts(self) -> Hosts:
+        """The modules that the delta is to sit on, by its patterns.
+
+        Raises:
+            DeltaError: a pattern hits nothing.
+        """
+        return Hosts(self.backbone_model, self.modified_modules, self.config.exclude_modules)
+
     def make_child(self, host: Host) -> nn.Module:
         """The module that goes under a host.
 
@@ -139,13 +142,13 @@ class DeltaModel:
         """
         raise NotImplementedError
 
-    def make_hook(self) -> Any:
-        """What the child does to its host's output; see `deltanb.engine._insertion`."""
-        return After(self.name)
+    def make_hook(self) -> Hook:
+        """What the child does to its host; see `deltanb.engine._insertion`."""
+        return After(self.child_name())
 
-    def core_names(self) -> list[str]:
-        """Full names of backbone tensors and created parameters that this type itself works on."""
-        return [*(name for name, owned in self.owned.items() if owned.core), *self.created]
+    def make_hooks(self) -> list[tuple[str, Hook]]:
+        """Every place in the backbone that the delta hooks into, with a new hook for it; one a host, unless a type differs."""
+        return [(host, self.make_hook()) for host in self.modules]
 
     # Attach and detach ----------------------------------------------------------------------------------------------
 
@@ -216,48 +219,6 @@ class DeltaModel:
     def declarations(self) -> list[Declaration]:
         """What this delta's ``freeze_module`` has declared, in force or waiting for attach."""
         return self.waiting or [entry for entry in registry_of(self.backbone_model).declarations if entry.delta == self.name]
-
-    # Tensors --------------------------------------------------------------------------------------------------------
-
-    def module_parameters(self, name: str | None = None) -> dict[str, nn.Parameter]:
-        """Parameters of the delta's own modules, by the name they have in the backbone (under the delta's, or ``name``)."""
-        return {
-            f"{host}.{name or self.name}.{key}": parameter
-            for host, child in self.modules.items()
-            for key, parameter in child.named_parameters()
-        }
-
-    def tensors(self, name: str | None = None) -> dict[str, torch.Tensor]:
-        """All that the delta owns, attached or not, by name in the backbone: what a checkpoint holds.
-
-        Args:
-            name: the name of the child modules in the keys; default: the delta's own.
-        """
-        owned = {
-            key: parameter_of(self.backbone_model, key).detach() if self.attached else entry.aside for key, entry in self.owned.items()
-        }
-        here = {key: parameter_of(self.backbone_model, key) for key in self.created} if self.attached else self.created
-        created = {key: parameter.detach() for key, parameter in here.items()}
-        modules = {key: parameter.detach() for key, parameter in self.module_parameters(name).items()}
-        return {**modules, **created, **owned}
-
-    def tensors_if_attached(self) -> dict[str, torch.Tensor]:
-        """What a delta that is only planned would own."""
-        owned = {key: entry.aside for key, entry in self.owned.items()}
-        return {**self.module_parameters(), **self.created, **owned}
-
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The parameters that the delta brought, with their names in the backbone."""
-        return [*self.module_parameters().items(), *self.created.items()]
-
-    def parameters(self) -> list[nn.Parameter]:
-        """The parameters that the delta brought."""
-        return [parameter for _, parameter in self.named_parameters()]
-
-    @property
-    def delta_modules(self) -> list[nn.Module]:
-        """The delta's child modules, in model order."""
-        return list(self.modules.values())
 
     @property
     def modified_modules(self) -> list[str]:

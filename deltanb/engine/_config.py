@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -26,7 +26,7 @@ def option(default: Any, text: str, *, minimum: float | None = None, below: floa
     """A dataclass field with its help and limits.
 
     Args:
-        default: the default value.
+        default: the default value, or a function that makes it (``dict``).
         text: one line of help.
         minimum: the smallest value allowed.
         below: the value must be smaller than this.
@@ -38,6 +38,8 @@ def option(default: Any, text: str, *, minimum: float | None = None, below: floa
         'rank'
     """
     metadata = {"help": text, "minimum": minimum, "below": below, "choices": choices, "alias": alias}
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -135,7 +137,10 @@ class BaseDeltaConfig:
         """
         entry = cls.field(key)
         kind = typing.get_type_hints(cls)[entry.name]
-        good = _convert(value, kind)
+        kind, optional = _without_none(kind)
+        if optional and (value is None or value == "none"):
+            return None
+        good = _table(value, *typing.get_args(kind)) if typing.get_origin(kind) is dict else _convert(value, kind)
         if good is None or not _inside(good, entry.metadata):
             wanted = _describe(kind, entry.metadata)
             choices = _choices(entry.metadata)
@@ -159,7 +164,13 @@ class BaseDeltaConfig:
 
     def changed_options(self) -> dict[str, Any]:
         """The options that differ from their defaults: what a person would have to type."""
-        return {key: value for key, value in self.options().items() if value != self.field(key).default}
+        return {key: value for key, value in self.options().items() if value != self.default_of(key)}
+
+    @classmethod
+    def default_of(cls, key: str) -> Any:
+        """The default value of an option."""
+        entry = cls.field(key)
+        return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
 
 
 def _as_list(value: Any) -> list[str] | None:
@@ -171,6 +182,12 @@ def _as_list(value: Any) -> list[str] | None:
 def _choices(metadata: Any) -> list[str]:
     choices = metadata.get("choices", ())
     return list(choices() if callable(choices) else choices)
+
+
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    """``int | None`` as ``int, True``."""
+    parts = [part for part in typing.get_args(kind) if part is not type(None)]
+    return (parts[0], True) if type(None) in typing.get_args(kind) else (kind, False)
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -192,6 +209,14 @@ def _convert(value: Any, kind: Any) -> Any:
     return kind(value)
 
 
+def _table(value: Any, key_kind: Any, value_kind: Any) -> dict[Any, Any] | None:
+    """A dictionary with every key and value of its kind, or None."""
+    if not isinstance(value, Mapping):
+        return None
+    table = {_convert(key, key_kind): _convert(entry, value_kind) for key, entry in value.items()}
+    return None if None in table or None in table.values() else table
+
+
 def _read(text: str) -> Any:
     words = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
     if text.lower() in words:
@@ -204,10 +229,15 @@ def _read(text: str) -> Any:
 
 def _inside(value: Any, metadata: Any) -> bool:
     low, high, choices = metadata.get("minimum"), metadata.get("below"), _choices(metadata)
+    if isinstance(value, dict):
+        return all(_inside(entry, metadata) for entry in value.values())
     return (low is None or value >= low) and (high is None or value < high) and (not choices or value in choices)
 
 
 def _describe(kind: Any, metadata: Any) -> str:
+    if typing.get_origin(kind) is dict:
+        inner = _describe(typing.get_args(kind)[1], metadata)
+        return f"a dictionary of names to values, each {inner}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]
     if metadata.get("minimum") is not None:
         words += f" from {metadata['minimum']:g}"

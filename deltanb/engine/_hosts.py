@@ -138,6 +138,16 @@ class Hosts:
         self.notes = list(self.result.hints)
         self.hosts = [Host(name, backbone.get_submodule(name), self) for name in self._redirected(self.result.names)]
 
+    @classmethod
+    def named(cls, backbone: nn.Module, names: Sequence[str]) -> Hosts:
+        """Hosts that no pattern chose: the backbone itself, "", or its encoder."""
+        hosts = cls.__new__(cls)
+        hosts.backbone = backbone
+        hosts.result = MatchResult(list(names), dict.fromkeys(names, 1))
+        hosts.notes = []
+        hosts.hosts = [Host(name, backbone.get_submodule(name), hosts) for name in names]
+        return hosts
+
     @cached_property
     def twins(self) -> dict[str, str]:
         """For each host the first one of its type and shapes: 126 equal layers need one trial."""

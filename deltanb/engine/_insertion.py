@@ -14,21 +14,45 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["AddParallel", "After", "reset_compiler"]
+__all__ = ["AddParallel", "After", "Hook", "PreHook", "change_first", "reset_compiler"]
 
 
-class After:
+class Hook:
+    """One way into one module. A plain class, so that a hooked model can be copied and pickled."""
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        return module.register_forward_hook(self, with_kwargs=True)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """The hook; see ``torch.nn.Module.register_forward_hook``."""
+        raise NotImplementedError
+
+
+class PreHook(Hook):
+    """A way in before the module is called: gives the arguments that it is called with."""
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        return module.register_forward_pre_hook(self, with_kwargs=True)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        raise NotImplementedError
+
+
+class After(Hook):
     """``host(x)`` becomes ``child(host(x))``. Of a tuple or a model output the first element is changed."""
 
     def __init__(self, child: str) -> None:
         self.child = child
 
-    def __call__(self, host: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
         return change_first(output, getattr(host, self.child))
 
 
-class AddParallel:
+class AddParallel(Hook):
     """``host(x)`` becomes ``host(x) + child(x)``."""
 
     def __init__(self, child: str) -> None:

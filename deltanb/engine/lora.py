@@ -151,7 +151,7 @@ class LoraModel(DeltaModel):
 
     def make_hook(self) -> AddParallel:
         """The update is added to the host's output."""
-        return AddParallel(self.name)
+        return AddParallel(self.child_name())
 
 
 def _embedding_scale(module: nn.Module) -> float:

@@ -83,7 +83,7 @@ def _type_page(name: str) -> Page:
         alias = f" (or {field.metadata['alias']})" if field.metadata["alias"] else ""
         choices = field.metadata["choices"]
         listed = ": " + ", ".join(choices() if callable(choices) else choices) if choices else ""
-        rows.append((f"{key}={field.default}", f"{field.metadata['help']}{alias}{listed}"))
+        rows.append((f"{key}={kind.default_of(key)}", f"{field.metadata['help']}{alias}{listed}"))
     default = ", ".join(delta_class(name).default_modified_modules)
     rows.append(("PATTERN …", f"where; default, where the family's roles are known: {default}"))
     return Page(f"%delta attach {name}: {DELTA_TYPES[name]}", rows, f"e.g.  %delta attach {name} output.dense")
