@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
-from deltanb.checkpoints import native, opendelta
+from deltanb._warn import warn
+from deltanb.checkpoints import adapters, native, opendelta, peft
 from deltanb.checkpoints._declared import declare_again, declared
-from deltanb.checkpoints._files import CONFIG, WEIGHTS, checked_folder, read_json, saved_folders
+from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json
+from deltanb.checkpoints._folders import checked_folder, format_of, saved_folders
 from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
 from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaModel, deltas, own_tensors
 from deltanb.structure import module_names, snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from deltanb.engine import BaseDeltaConfig, DeltaModel
@@ -25,30 +28,35 @@ __all__ = ["load", "read", "read_config", "transplant"]
 _SHOWN = 3
 
 
-def read(folder: str | Path) -> Saved:
+def read(folder: str | Path, backbone_model: nn.Module | None = None) -> Saved:
     """Read a saved delta without attaching it.
 
     Args:
-        folder: written by deltanb or by OpenDelta.
+        folder: written by deltanb, OpenDelta, PEFT or adapters.
+        backbone_model: completes the reading where a format leaves something to the backbone; it is not changed.
 
     Raises:
-        DeltaError: it is no such folder, or its files are damaged.
+        DeltaError: it is no such folder, its files are damaged, or it holds what has no form here; says why.
     """
     path = checked_folder(folder)
-    if (path / "adapter_config.json").is_file():
-        msg = f"{path} is a PEFT or adapters folder (adapter_config.json); this version does not read those."
-        raise DeltaError(msg, expected="What deltanb or OpenDelta wrote can be read.")
-    settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
-    if "delta_type" in settings and settings.get("format") != "deltanb" and not (path / WEIGHTS).is_file():
-        return opendelta.read(path)
-    if settings.get("format") == "deltanb" or (not settings and (path / WEIGHTS).is_file()):
-        return native.read(path)
+    kind = format_of(path)
+    if not kind:
+        raise _no_delta(path)
+    saved = _READERS[kind](path)
+    return saved.fit(saved, unwrapped(backbone_model)) if saved.fit and backbone_model is not None else saved
+
+
+_READERS: dict[str, Callable[[Path], Saved]] = {"deltanb": native.read, "OpenDelta": opendelta.read, "PEFT": peft.read, "adapters": adapters.read}
+
+
+def _no_delta(path: Path) -> DeltaError:
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:6]) or "nothing"
+    settings = read_json(path / CONFIG) if (path / CONFIG).is_file() else {}
     what = "a whole model" if "model_type" in settings or "architectures" in settings else "no delta"
     msg = f"{path} holds {what}: there is {found}."
     inside = [str(path / name) for name in saved_folders(path)]
     try_ = f"%delta load {inside[0]}" if inside else "%delta save my-delta"
-    raise DeltaError(msg, expected=f"A delta is a folder with {CONFIG} and {WEIGHTS}, as %delta save writes it.", nearest=inside, try_=try_)
+    return DeltaError(msg, expected=f"A delta is a folder with {CONFIG} and {WEIGHTS}, as %delta save writes it.", nearest=inside, try_=try_)
 
 
 def read_config(folder: str | Path) -> BaseDeltaConfig:
@@ -62,7 +70,7 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
     Nothing is frozen until ``freeze_module`` is called, and train or eval mode is not touched.
 
     Args:
-        folder: written by deltanb or by OpenDelta.
+        folder: written by deltanb, OpenDelta, PEFT or adapters.
         backbone_model: the model to attach it to.
         name: the delta's name; default: the one it was saved under, if that is free.
         strict: refuse another backbone, and missing, surplus or misshapen tensors; False: take what fits, and warn.
@@ -83,11 +91,13 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
         >>> bool((other.tensors()["0.lora.lora_A"] == delta.tensors()["0.lora.lora_A"]).all())
         True
     """
-    saved = read(folder)
+    saved = read(folder, backbone_model)
     problems = _backbone_problems(saved, backbone_model)
     if problems and strict:
         raise _other_backbone(saved, backbone_model, problems[0])
-    notes = [*saved.notes, *problems, *_weight_notes(saved, backbone_model)]
+    if saved.problems and strict:
+        raise _does_not_fit(saved, saved.problems)
+    notes = [*saved.notes, *problems, *saved.problems, *_weight_notes(saved, backbone_model)]
     delta = _attached(saved, backbone_model, name)
     try:
         notes += _fill(saved, delta, strict=strict)
@@ -96,7 +106,7 @@ def load(folder: str | Path, backbone_model: nn.Module, *, name: str | None = No
         raise
     delta.notes += notes
     for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn(note)
     return delta
 
 
@@ -185,18 +195,21 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
     ]
     problems = [_listed(what, names) for what, names in [("missing", missing), ("surplus", surplus), ("misshapen", misshapen)] if names]
     if problems and strict:
-        msg = f"{saved.folder} does not fit: {'; '.join(problems)}."
-        raise DeltaError(
-            msg,
-            expected="The file must hold exactly the tensors of this delta on this backbone.",
-            try_="load(…, strict=False) takes what fits",
-        )
+        raise _does_not_fit(saved, problems)
     fitting = {name: tensor for name, tensor in place.items() if name in saved.tensors and saved.tensors[name].shape == tensor.shape}
     empty = [name for name, tensor in fitting.items() if tensor.is_meta or saved.tensors[name].is_meta]
     with torch.no_grad():
         for name in fitting.keys() - set(empty):
             fitting[name].copy_(saved.tensors[name])
     return [*problems, *([f"there is a skeleton without weights: {len(empty)} tensors were not filled"] if empty else [])]
+
+
+def _does_not_fit(saved: Saved, problems: list[str]) -> DeltaError:
+    return DeltaError(
+        f"{saved.folder} does not fit: {'; '.join(problems)}.",
+        expected="The file must hold exactly the tensors of this delta on this backbone.",
+        try_="load(…, strict=False) takes what fits",
+    )
 
 
 def _listed(what: str, names: list[str]) -> str:

@@ -7,12 +7,12 @@ attached; a failure leaves the backbone as it was.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from deltanb._errors import DeltaError
+from deltanb._warn import warn
 from deltanb.engine import _upward
 from deltanb.engine._attachment import attach, detach
 from deltanb.engine._checks import check_call, check_container, checked_backbone
@@ -59,7 +59,7 @@ class DeltaModel(Holdings):
         self._prepare(backbone_model, options, common)
         self.attach()
         for note in self.notes:
-            warnings.warn(note, UserWarning, stacklevel=3)
+            warn(note)
 
     def _prepare(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> None:
         """Everything up to attaching: after this the backbone is still as it was."""

@@ -7,10 +7,10 @@ had before the first declaration.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deltanb._warn import warn
 from deltanb.addressing import as_patterns, match_names, pattern_hits
 from deltanb.engine._ownership import check_free, parameter_of, swap, take
 from deltanb.engine._registry import Registry, registry_of, unwrapped
@@ -136,7 +136,7 @@ def _warn_of_ties(backbone: nn.Module, hit: set[str], found: set[int]) -> None:
         others = [name for name in names if name not in hit]
         if others:
             named = next(name for name in names if name in hit)
-            warnings.warn(f"{named} is one tensor with {', '.join(others)}: it trains there too", UserWarning, stacklevel=5)
+            warn(f"{named} is one tensor with {', '.join(others)}: it trains there too")
 
 
 def _update_ownership(backbone: nn.Module, delta: DeltaModel, trainable: set[str]) -> None:
