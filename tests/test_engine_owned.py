@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from deltanb import AdapterModel, BitFitModel, LoraModel, deltas
+from deltanb import AdapterModel, AutoDeltaModel, BitFitModel, LoraConfig, LoraModel, deltas
 from deltanb._errors import DeltaError
-from deltanb.engine import unfreeze
+from deltanb.engine import apply_declarations, restore_declarations, snapshot_ownership, unfreeze
 from tests.models import MAKERS, assert_same, bart, bert, learn, make, output_of, same_state, three
 
 if TYPE_CHECKING:
@@ -127,3 +127,89 @@ def test_unfreeze_keeps_ownership() -> None:
     for delta in found.values():
         delta.detach()
     assert_same(same_state(model), before)
+
+
+def test_what_changed_hands_since_goes_back_to_its_first_owner() -> None:
+    model = bert()
+    before = same_state(model)
+    first, second = MAKERS["adapter"](model), MAKERS["lora"](model)
+    first.freeze_module(exclude=["deltas", "classifier"])
+    moment, state = snapshot_ownership(model), same_state(model)
+    first.freeze_module(exclude=["deltas"])
+    second.freeze_module(exclude=["deltas", "classifier"])
+    learn(second)
+    first.freeze_module(exclude=["deltas", "pooler"])
+    learn(first)
+    values = {name: tensor.clone() for name, tensor in model.named_parameters() if ".adapter." in name or ".lora." in name}
+    restore_declarations(model, *moment)
+    apply_declarations(model)
+    assert {"classifier.weight", "classifier.bias"} <= first.owned.keys()
+    assert not second.owned
+    assert_same(same_state(model), (*state[:3], {**state[3], **values}))
+    first.detach()
+    second.detach()
+    assert_same(same_state(model), before)
+
+
+def test_what_a_delta_created_is_found_after_the_backbone_got_new_parameters() -> None:
+    model = make("t5")
+    delta = BitFitModel(model, modified_modules=["SelfAttention.q", "DenseReluDense"])
+    loaded = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    model.load_state_dict(loaded, assign=True)
+    assert delta.created
+    for name, parameter in delta.named_parameters():
+        assert parameter is model.get_parameter(name)
+        assert torch.equal(delta.tensors()[name], loaded[name])
+    delta.detach()
+    assert all(torch.equal(value, loaded[name]) for name, value in delta.tensors().items())
+    assert not set(model.state_dict()) & set(delta.created)
+
+
+@pytest.mark.parametrize("kind", ["bitfit", "adapter"])
+def test_a_skeleton_that_gets_weights_while_a_delta_is_on_it(kind: str) -> None:
+    weights = bert().state_dict()
+    model = make("bert", device="meta")
+    delta = MAKERS[kind](model)
+    delta.freeze_module(exclude=["deltas", "classifier"])
+    model.to_empty(device="cpu")
+    unfreeze(model)
+    model.load_state_dict(weights, strict=False)
+    with torch.no_grad():
+        for parameter in delta.module_parameters().values():
+            parameter.zero_()
+    with pytest.warns(UserWarning, match="no original to put back"):
+        delta.detach()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    delta.attach()
+    assert all(tensor.device.type == "cpu" for tensor in delta.tensors().values())
+
+
+@pytest.mark.parametrize("family", ["bert", "t5"])
+def test_a_delta_without_weights_is_refused_by_a_backbone_with_some(family: str) -> None:
+    model = make(family, device="meta")
+    kind = {"bert": AdapterModel, "t5": BitFitModel}[family]
+    delta = kind(model, modified_modules=["attention.output.dense", "SelfAttention.q"][family == "t5"])
+    delta.detach()
+    model.to_empty(device="cpu")
+    before = same_state(model)
+    with pytest.raises(DeltaError, match="made on a skeleton"):
+        delta.attach()
+    assert not delta.attached
+    assert same_state(model)[:3] == before[:3]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        LoraModel.from_config,
+        AutoDeltaModel.from_config,
+        lambda config, model: LoraModel(model, **config.options(), modified_modules=config.modified_modules),
+    ],
+)
+def test_a_warning_points_at_the_callers_line(build: Callable[..., Any]) -> None:
+    model = bert()
+    config = LoraConfig(modified_modules=["query"])
+    build(config, model)
+    with pytest.warns(UserWarning, match="lora_1") as said:
+        build(config, model)
+    assert said[0].filename == __file__

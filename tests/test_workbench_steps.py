@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from deltanb import checkpoints
+from deltanb import AdapterModel, checkpoints
 from deltanb._errors import DeltaError
 from deltanb.workbench import Workbench, _change, _learn, _look
-from tests.models import stir
+from tests.models import assert_same as same_engine_state
+from tests.models import bert, same_state, stir
+from tests.models import learn as engine_learn
 from tests.test_workbench import ROWS, fresh, learn, logits
 
 if TYPE_CHECKING:
@@ -242,3 +244,21 @@ def test_a_delta_parked_from_long_ago_keeps_its_weights_and_lets_go_of_its_backb
     now = bench.delta("early").tensors()
     assert now.keys() == was.keys()
     assert all(torch.equal(now[name], was[name]) for name in was)
+
+
+def test_undo_of_a_backbone_brings_back_the_deltas_that_it_carried(bench: Workbench) -> None:
+    model = bert(seed=3)
+    delta = AdapterModel(model, modified_modules=["output.dense"], bottleneck_dim=2)
+    delta.freeze_module(exclude=["deltas", "classifier"])
+    engine_learn(delta)
+    carried, here = same_state(model), state(bench)
+    bench.backbone(model)
+    assert not delta.attached
+    taken = state(bench)
+    for _ in range(2):
+        bench.undo()
+        same_engine_state(same_state(model), carried)
+        assert_same(state(bench), here)
+        bench.redo()
+        assert_same(state(bench), taken)
+        assert not delta.attached

@@ -183,7 +183,7 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
     import torch
 
     own = delta.delta_type
-    place: dict[str, torch.Tensor] = {**delta.module_parameters(own), **delta.module_buffers(own), **delta.created}
+    place: dict[str, torch.Tensor] = {**delta.module_parameters(own), **delta.module_buffers(own), **delta.created_parameters()}
     rest = [name for name in saved.tensors if name not in place]
     place |= own_tensors(delta, rest)
     missing = sorted(place.keys() - saved.tensors.keys())

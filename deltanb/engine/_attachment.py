@@ -6,10 +6,12 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._warn import warn
 from deltanb.engine._freezing import apply_declarations, remember_baseline
 from deltanb.engine._insertion import reset_compiler
 from deltanb.engine._ownership import check_free, parameter_of, swap, trained_before
 from deltanb.engine._registry import registry_of
+from deltanb.structure import backbone_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,13 +25,15 @@ def attach(delta: DeltaModel) -> None:
     """Put a delta's modules, parameters and values into its backbone.
 
     Raises:
-        DeltaError: its name, or a tensor that it owns, belongs to another attached delta; nothing has changed then.
+        DeltaError: its name, or a tensor that it owns, belongs to another attached delta, or it has no weights and the
+            backbone has; nothing has changed then.
     """
     backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
     if delta.name in registry.attached:
         msg = f"Another delta called {delta.name!r} is attached."
         raise DeltaError(msg, expected="One delta of a name at a time.", try_=f"deltanb.deltas(model)[{delta.name!r}].detach()")
     check_free(delta, [*delta.owned, *delta.created], registry.attached)
+    _check_weights(delta)
     # Whatever takes memory comes before whatever changes the backbone.
     hosts = {host: backbone.get_submodule(host) for host in delta.modules}
     children = {host: _moved(child, hosts[host], backbone) for host, child in delta.modules.items()}
@@ -55,6 +59,7 @@ def attach(delta: DeltaModel) -> None:
 def detach(delta: DeltaModel) -> None:
     """Take a delta out of its backbone; it keeps its values and its declarations."""
     backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
+    _warn_of_no_originals(delta)
     swap(backbone, delta.owned)  # takes memory, so it comes first
     for handle in delta.handles.values():
         handle.remove()
@@ -90,6 +95,23 @@ def set_apart(delta: DeltaModel) -> None:
         bare = tensor.detach().to("meta")
         memo[id(tensor)] = nn.Parameter(bare, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
     delta.backbone_model = copy.deepcopy(delta.backbone_model, memo)
+
+
+def _check_weights(delta: DeltaModel) -> None:
+    """Refuse a delta without values where the backbone has got some since."""
+    brought = [*delta.module_parameters().values(), *delta.created.values()]
+    weights = (p for name, p in backbone_parameters(delta.backbone_model) if name not in delta.created)
+    if any(p.is_meta for p in brought) and not next((p.is_meta for p in weights), True):
+        msg = f"{delta.name!r} was made on a skeleton and has no weights; its backbone has some now."
+        raise DeltaError(msg, expected="A delta that is made, or loaded, after the backbone got its weights.", try_="%delta attach again")
+
+
+def _warn_of_no_originals(delta: DeltaModel) -> None:
+    """Say which tensors cannot go back to what they were: the delta took them from a skeleton, which got weights since."""
+    names = [n for n, entry in delta.owned.items() if entry.aside.is_meta and not parameter_of(delta.backbone_model, n).is_meta]
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        warn(f"{names[0]}{more} stay as they are: {delta.name!r} took them from a skeleton, so there is no original to put back")
 
 
 def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> None:

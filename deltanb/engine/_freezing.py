@@ -243,14 +243,17 @@ def snapshot_ownership(backbone: nn.Module) -> tuple[list[Declaration], dict[int
 def restore_declarations(backbone: nn.Module, declarations: Sequence[Declaration], ownership: dict[int, dict[str, Any]]) -> None:
     """Go back to declarations and ownership of an earlier moment.
 
-    A tensor that a delta has taken since goes back to the backbone with the value it had before.
+    A tensor that a delta has taken since goes back to the backbone with the value it had before; one that it has let go
+    of since is its own again, with its value. All of the first come before all of the second: a tensor may have changed hands.
     """
     registry = registry_of(backbone)
-    for delta in registry.attached.values():
-        then = ownership.get(delta.serial, delta.owned)
-        newer = {name: entry for name, entry in delta.owned.items() if name not in then}
-        swap(backbone, newer)
-        delta.owned = {**then, **{name: entry for name, entry in delta.owned.items() if name in then}}
+    attached = registry.attached.values()
+    then = {delta.serial: ownership.get(delta.serial, delta.owned) for delta in attached}
+    for delta in attached:
+        swap(backbone, {name: entry for name, entry in delta.owned.items() if name not in then[delta.serial]})
+    for delta in attached:
+        swap(backbone, {name: entry for name, entry in then[delta.serial].items() if name not in delta.owned})
+        delta.owned = {**then[delta.serial], **{name: entry for name, entry in delta.owned.items() if name in then[delta.serial]}}
         delta.waiting = []
     if declarations:
         remember_baseline(backbone)

@@ -24,7 +24,8 @@ class Holdings:
         name: the delta's name.
         modules: host to child module, for hosts that got one; the backbone itself is the host "".
         owned: backbone tensors that it owns, by full name.
-        created: parameters that it created in hosts (BitFit's new biases), by full name.
+        created: parameters that it created in hosts (BitFit's new biases), by full name, as they were when it was last
+            detached; see `created_parameters`.
         attached: whether it is attached now.
     """
 
@@ -50,6 +51,14 @@ class Holdings:
         """Parameters of the delta's own modules, by the name they have in the backbone (under the delta's name, or ``name``)."""
         return {prefix + key: value for prefix, child in self._children(name) for key, value in child.named_parameters()}
 
+    def created_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that the delta created in hosts, by full name.
+
+        While it is attached they are looked up in the backbone: ``to_empty()`` and ``load_state_dict(assign=True)`` put
+        new objects there.
+        """
+        return {name: parameter_of(self.backbone_model, name) for name in self.created} if self.attached else dict(self.created)
+
     def module_buffers(self, name: str | None = None) -> dict[str, torch.Tensor]:
         """Saved tensors of the delta's own modules that never train, by the name they have in the backbone."""
         found: dict[str, torch.Tensor] = {}
@@ -72,8 +81,7 @@ class Holdings:
         owned = {
             key: parameter_of(self.backbone_model, key).detach() if self.attached else entry.aside for key, entry in self.owned.items()
         }
-        here = {key: parameter_of(self.backbone_model, key) for key in self.created} if self.attached else self.created
-        created = {key: parameter.detach() for key, parameter in here.items()}
+        created = {key: parameter.detach() for key, parameter in self.created_parameters().items()}
         modules = {key: parameter.detach() for key, parameter in self.module_parameters(name).items()}
         return {**modules, **self.module_buffers(name), **created, **owned}
 
@@ -84,7 +92,7 @@ class Holdings:
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that the delta brought, with their names in the backbone."""
-        return [*self.module_parameters().items(), *self.created.items()]
+        return [*self.module_parameters().items(), *self.created_parameters().items()]
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that the delta brought."""

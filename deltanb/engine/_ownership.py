@@ -94,14 +94,18 @@ def _has_parameter(backbone: nn.Module, name: str) -> bool:
 
 
 def swap(backbone: nn.Module, owned: Mapping[str, Owned]) -> None:
-    """Exchange each tensor's value with the one set aside. All memory is taken first: it happens whole or not at all."""
+    """Exchange each tensor's value with the one set aside. All memory is taken first: it happens whole or not at all.
+
+    What was set aside on a skeleton is no value: where the backbone has got weights since, those stay.
+    """
     import torch
 
     parameters = {name: parameter_of(backbone, name) for name in owned}
     present = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     with torch.no_grad():
         for name, entry in owned.items():
-            parameters[name].copy_(entry.aside)
+            if not entry.aside.is_meta:
+                parameters[name].copy_(entry.aside)
             entry.aside = present[name]
 
 

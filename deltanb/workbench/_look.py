@@ -12,6 +12,7 @@ from deltanb.reports import MatchReport, Outcome, ParameterTable, StructureRepor
 from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import script
+from deltanb.workbench._snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Look(Core):
             with step.shield.lifted():
                 loaded = load_backbone(spec, **options)
             there = deltas(loaded.model)  # the user's own, or this workbench's where it is the same model again
+            step.then.elsewhere = Snapshot.take(loaded, {})  # type: ignore[union-attr]
             old = dict.fromkeys([*self.attached.values(), *there.values()])
             for delta in reversed(list(there.values())):
                 delta.detach()

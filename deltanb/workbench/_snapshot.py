@@ -32,6 +32,7 @@ class Snapshot:
         ownership: for each delta the backbone tensors it owned.
         fields: the workbench's plain fields.
         values: of tensors, where a step changed them.
+        elsewhere: the same moment of another backbone, which the step took over with the deltas that it carried.
     """
 
     backbone: Backbone | None
@@ -40,6 +41,7 @@ class Snapshot:
     ownership: dict[int, dict[str, Any]]
     fields: dict[str, Any]
     values: dict[str, torch.Tensor] = field(default_factory=dict)
+    elsewhere: Snapshot | None = None
 
     @classmethod
     def take(cls, backbone: Backbone | None, fields: dict[str, Any]) -> Snapshot:
@@ -51,6 +53,8 @@ class Snapshot:
 
     def restore(self) -> None:
         """Bring the backbone's deltas and declarations back to this moment."""
+        if self.elsewhere is not None:
+            self.elsewhere.restore()
         if self.backbone is None:
             return
         model = self.backbone.model
@@ -59,24 +63,9 @@ class Snapshot:
                 delta.detach()
             for delta in self.attached:
                 delta.attach()
-        self._take_again(model)
         restore_declarations(model, self.declarations, self.ownership)
         apply_declarations(model)
         self._put_values(model)
-
-    def _take_again(self, model: nn.Module) -> None:
-        """Tensors that a delta owned then and gave up since: its values go in, the backbone's are kept."""
-        import torch
-
-        for delta in self.attached:
-            for name, entry in self.ownership[delta.serial].items():
-                if name not in delta.owned:
-                    parameter = model.get_parameter(name)
-                    present = parameter.detach().clone()
-                    with torch.no_grad():
-                        parameter.copy_(entry.aside)
-                    entry.aside = present
-                    delta.owned[name] = entry
 
     def _put_values(self, model: nn.Module) -> None:
         import torch
