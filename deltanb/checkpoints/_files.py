@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb._suggest import close
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-__all__ = ["checked_folder", "is_temporary", "read_json", "replace_files", "saved_folders"]
+__all__ = ["ADAPTER_CONFIG", "CONFIG", "WEIGHTS", "is_temporary", "read_json", "replace_files"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
 _TEMPORARY = ".deltanb-tmp"
 
 
@@ -98,50 +98,8 @@ def is_temporary(path: Path) -> bool:
     """Whether a file is what a crash while saving left behind.
 
     Example:
+        >>> from pathlib import Path
         >>> is_temporary(Path(".model.safetensors.7.deltanb-tmp")), is_temporary(Path("model.safetensors"))
         (True, False)
     """
     return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
-
-
-def checked_folder(folder: str | Path) -> Path:
-    """The folder, if there is one.
-
-    Raises:
-        DeltaError: there is none, or it is a file; names the saved deltas nearby.
-    """
-    path = Path(folder).expanduser()
-    if path.is_dir():
-        return path
-    near = saved_folders(path.parent)
-    what = "is a file" if path.exists() else "is not there"
-    msg = f"The folder {str(folder)!r} {what}."
-    names = [str(path.parent / name) if str(path.parent) != "." else name for name in close(path.name, near) or near[:3]]
-    raise DeltaError(
-        msg,
-        expected="A delta is a folder that %delta save (or save_finetuned) wrote.",
-        nearest=names,
-        try_=f"%delta load {names[0]}" if names else "",
-    )
-
-
-def saved_folders(place: str | Path = ".") -> list[str]:
-    """Names of the folders in ``place`` that hold a saved delta.
-
-    Example:
-        >>> saved_folders("/nowhere")
-        []
-    """
-    root = Path(place)
-    try:
-        folders = sorted(entry for entry in root.iterdir() if entry.is_dir())
-    except OSError:
-        return []
-    return [folder.name for folder in folders if (folder / CONFIG).is_file() and _is_delta(folder / CONFIG)]
-
-
-def _is_delta(config: Path) -> bool:
-    try:
-        return "delta_type" in read_json(config)
-    except DeltaError:
-        return False

@@ -10,10 +10,11 @@ from deltanb._warn import warn
 from deltanb.checkpoints import adapters, native, opendelta, peft
 from deltanb.checkpoints._declared import declare_again, declared
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json
-from deltanb.checkpoints._folders import checked_folder, format_of, saved_folders
 from deltanb.checkpoints._fingerprint import structure_fingerprint, weights_fingerprint
+from deltanb.checkpoints._folders import checked_folder, format_of, saved_folders
 from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaModel, deltas, own_tensors
+from deltanb.engine._registry import unwrapped
 from deltanb.structure import module_names, snapshot
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def read(folder: str | Path, backbone_model: nn.Module | None = None) -> Saved:
     return saved.fit(saved, unwrapped(backbone_model)) if saved.fit and backbone_model is not None else saved
 
 
-_READERS: dict[str, Callable[[Path], Saved]] = {"deltanb": native.read, "OpenDelta": opendelta.read, "PEFT": peft.read, "adapters": adapters.read}
+_READERS: dict[str, Callable[[Path], Saved]] = {
+    "deltanb": native.read,
+    "OpenDelta": opendelta.read,
+    "PEFT": peft.read,
+    "adapters": adapters.read,
+}
 
 
 def _no_delta(path: Path) -> DeltaError:
@@ -56,7 +62,9 @@ def _no_delta(path: Path) -> DeltaError:
     msg = f"{path} holds {what}: there is {found}."
     inside = [str(path / name) for name in saved_folders(path)]
     try_ = f"%delta load {inside[0]}" if inside else "%delta save my-delta"
-    return DeltaError(msg, expected=f"A delta is a folder with {CONFIG} and {WEIGHTS}, as %delta save writes it.", nearest=inside, try_=try_)
+    return DeltaError(
+        msg, expected=f"A delta is a folder with {CONFIG} and {WEIGHTS}, as %delta save writes it.", nearest=inside, try_=try_
+    )
 
 
 def read_config(folder: str | Path) -> BaseDeltaConfig:

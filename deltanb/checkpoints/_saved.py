@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import torch
+    from torch import nn
 
     from deltanb.engine import BaseDeltaConfig
 
@@ -29,6 +31,8 @@ class Saved:
         freeze: the freeze declarations, as plain data.
         backbone: class, name, parameters, structure and weights fingerprints of its backbone, as far as known.
         notes: what is worth saying about the reading.
+        problems: what is wrong in the folder itself, though it can be read: refused unless the caller takes it as it is.
+        fit: of a format that leaves something to the backbone (which modules, in which order): what completes the reading.
     """
 
     folder: Path
@@ -40,3 +44,5 @@ class Saved:
     freeze: list[dict[str, Any]] = field(default_factory=list)
     backbone: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    fit: Callable[[Saved, nn.Module], Saved] | None = None

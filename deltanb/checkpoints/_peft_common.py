@@ -1,0 +1,224 @@
+"""What all PEFT folders have in common: settings that are checked, names with a prefix, modules that are saved whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deltanb._errors import DeltaError
+from deltanb.checkpoints._files import ADAPTER_CONFIG
+from deltanb.checkpoints._peft_targets import Targets, is_saved
+from deltanb.checkpoints._saved import Saved
+from deltanb.engine import AutoDeltaConfig
+from deltanb.folding import join_labels
+from deltanb.structure import module_names
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import torch
+    from torch import nn
+
+__all__ = ["HEADS", "PREFIX", "Adapter", "Folder", "as_saved", "checked", "compact"]
+
+PREFIX = "base_model.model."
+# The heads that PEFT saves for a task without being told.
+HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "target_modules": (list, str),
+    "exclude_modules": (list, str),
+    "modules_to_save": (list,),
+    "layers_to_transform": (list, int),
+    "layers_pattern": (list, str),
+    "base_model_name_or_path": (str,),
+    "auto_mapping": (dict,),
+    "task_type": (str,),
+}
+_PLAIN = ("peft_type", "peft_version", "inference_mode", "revision")
+
+
+@dataclass
+class Folder:
+    """A PEFT folder as it was read.
+
+    Attributes:
+        path: of the folder.
+        settings: ``adapter_config.json``.
+        raw: the tensors, under PEFT's names.
+        problems: what is wrong though it can be read.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    raw: dict[str, torch.Tensor]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def saved_words(self) -> list[str]:
+        """What PEFT saves whole: ``modules_to_save``, and the head of the task."""
+        words = [*(self.settings.get("modules_to_save") or []), *HEADS.get(self.settings.get("task_type") or "", ())]
+        return list(dict.fromkeys(words))
+
+    def refused(self, what: str, why: str, instead: str = "") -> DeltaError:
+        """The error for a setting that has no form here."""
+        return DeltaError(
+            f"{self.path / ADAPTER_CONFIG} says {what}: {why}.", expected="deltanb has no delta that computes this.", try_=instead
+        )
+
+    def split(self, key: re.Pattern[str], parts: Mapping[str, str], child: str) -> Adapter:
+        """The adapter's own tensors under deltanb's names, and those of the backbone under theirs."""
+        named = self._without_prefix()
+        found = {name: hit for name in named if (hit := key.fullmatch(name))}
+        hosts = list(dict.fromkeys(hit["host"] for hit in found.values()))
+        tensors = {f"{hit['host']}.{child}.{parts[hit['part']]}": named[name] for name, hit in found.items()}
+        rest = {name.replace(".base_layer.", "."): tensor for name, tensor in named.items() if name not in found}
+        if not hosts:
+            msg = f"{self.path} holds no tensor of the type {self.settings.get('peft_type')}."
+            raise DeltaError(msg, expected=f"Names such as {PREFIX}…query.{next(iter(parts))}.", try_="copy or download the folder again")
+        return Adapter(hosts, tensors, rest)
+
+    def _without_prefix(self) -> dict[str, torch.Tensor]:
+        bare = [name for name in self.raw if not name.startswith(PREFIX)]
+        if bare:
+            self.problems.append(f"{len(bare)} tensors lack the prefix {PREFIX} (such as {bare[0]}): PEFT would leave them out")
+        return {name.removeprefix(PREFIX): tensor for name, tensor in self.raw.items()}
+
+
+@dataclass
+class Adapter:
+    """A folder's tensors, sorted.
+
+    Attributes:
+        hosts: the modules that the adapter sits on, in the file's order.
+        tensors: its own, as deltanb names them.
+        rest: those of the backbone, by name there.
+    """
+
+    hosts: list[str]
+    tensors: dict[str, torch.Tensor]
+    rest: dict[str, torch.Tensor]
+
+
+def checked(folder: Folder, kinds: Mapping[str, tuple[type, ...]], known: Sequence[str], refused: Mapping[str, str]) -> None:
+    """Check the settings: each of its kind, none that changes what is computed and is not known.
+
+    Raises:
+        DeltaError: with the setting and the reason.
+    """
+    every = {**_KINDS, **kinds}
+    for key, value in folder.settings.items():
+        if (
+            value is not None
+            and key in every
+            and not (isinstance(value, every[key]) and (bool in every[key] or not isinstance(value, bool)))
+        ):
+            msg = f"{folder.path / ADAPTER_CONFIG} says {key}={value!r}."
+            raise DeltaError(msg, expected=f"{key} is one of: {', '.join(kind.__name__ for kind in every[key])}.")
+        if key in refused and value:
+            raise folder.refused(f"{key}={value!r}", refused[key])
+        if value and key not in {*every, *known, *_PLAIN}:
+            folder.problems.append(f"the setting {key}={value!r} is not known here and may change what is computed")
+
+
+def as_saved(folder: Folder, adapter: Adapter, kind: str, options: dict[str, Any]) -> Saved:
+    """What every reader of hosts gives, with the checks that PEFT leaves out."""
+    settings, words = folder.settings, folder.saved_words
+    config = AutoDeltaConfig.from_dict({"delta_type": kind, **options, "modified_modules": adapter.hosts})
+    targets = Targets.of(settings, words)
+    stray = [host for host in adapter.hosts if not targets.hits(host)]
+    if stray:
+        folder.problems.append(
+            f"tensors of {len(stray)} modules that target_modules does not cover (such as {stray[0]}): PEFT ignores them"
+        )
+    notes = [] if targets.modules is not None else ["target_modules is not said: the tensors say where it sits"]
+    return Saved(
+        folder.path,
+        "PEFT",
+        config,
+        {**adapter.tensors, **adapter.rest},
+        hosts=adapter.hosts,
+        freeze=[declared(adapter.rest, words)],
+        backbone=backbone_facts(settings),
+        notes=notes,
+        problems=folder.problems,
+        fit=Fit(targets, list(adapter.rest)),
+    )
+
+
+def declared(rest: Mapping[str, torch.Tensor], words: Sequence[str]) -> dict[str, Any]:
+    """PEFT's freezing as a declaration: the adapter trains, what is saved whole, and the biases that are in the file."""
+    heads: list[str] = []
+    for name in rest:
+        module, _, key = name.rpartition(".")
+        parts = module.split(".")
+        whole = next((".".join(parts[:i]) for i in range(1, len(parts) + 1) if any(_ends(".".join(parts[:i]), w) for w in words)), None)
+        heads += [whole] if whole else [name] if key == "bias" else []
+    names = list(dict.fromkeys(heads))
+    return {"exclude": ["deltas", *compact(names)], "scope": "", "set_state_dict": True}
+
+
+def _ends(module: str, word: str) -> bool:
+    return module == word or module.endswith(f".{word}")
+
+
+def backbone_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and class of the backbone, as far as PEFT noted them."""
+    mapping = settings.get("auto_mapping") or {}
+    return {"class": mapping.get("base_model_class") or "", "name": settings.get("base_model_name_or_path") or ""}
+
+
+def compact(names: Sequence[str]) -> list[str]:
+    """Names that differ in their first number alone as one pattern.
+
+    Example:
+        >>> compact(["layer.0.bias", "layer.1.bias", "pooler.bias"])
+        ['layer.0-1.bias', 'pooler.bias']
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        at = next((i for i, part in enumerate(parts) if part.isdecimal()), len(parts))
+        groups.setdefault((".".join(parts[:at]), ".".join(parts[at + 1 :])), []).append(".".join(parts[at : at + 1]))
+    return [".".join(filter(None, [start, join_labels(numbers) if numbers[0] else "", end])) for (start, end), numbers in groups.items()]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What can be checked only against the backbone.
+
+    Attributes:
+        targets: where PEFT would put the adapter.
+        rest: names of the backbone's tensors in the file.
+    """
+
+    targets: Targets
+    rest: list[str]
+
+    def __call__(self, saved: Saved, backbone: nn.Module) -> Saved:
+        """The reading without copies of what the backbone holds, and with the modules that have no tensors named."""
+        import torch
+
+        for name in self.rest:
+            if any(is_saved(word, name) for word in self.targets.saved) or name.endswith(".bias"):
+                continue
+            own = _parameter(backbone, name)
+            if own is not None and own.shape == saved.tensors[name].shape and torch.equal(own.cpu(), saved.tensors[name].to(own.dtype)):
+                del saved.tensors[name]
+            elif own is not None:
+                saved.notes.append(f"{name} of the backbone is in the file too, with other values: they are taken")
+        if self.targets.modules is not None:
+            bare = [name for name in module_names(backbone) if name not in saved.hosts and self.targets.hits(name)]
+            if bare and set(saved.hosts) <= set(module_names(backbone)):
+                saved.problems.append(f"no tensors for {len(bare)} modules that target_modules covers (such as {bare[0]})")
+        return saved
+
+
+def _parameter(backbone: nn.Module, name: str) -> torch.Tensor | None:
+    module, _, key = name.rpartition(".")
+    try:
+        return backbone.get_submodule(module)._parameters.get(key)
+    except AttributeError:
+        return None
