@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         match,
         plan,
         unfreeze,
+        use,
+        without_deltas,
     )
     from deltanb.structure import ModuleTree, snapshot
     from deltanb.training import evaluate, predict, train
@@ -72,6 +74,8 @@ __all__ = [
     "train",
     "unfreeze",
     "unload_ipython_extension",
+    "use",
+    "without_deltas",
 ]
 
 _HOMES = {
@@ -95,6 +99,8 @@ _HOMES = {
         "match",
         "plan",
         "unfreeze",
+        "use",
+        "without_deltas",
     ],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["evaluate", "predict", "train"],

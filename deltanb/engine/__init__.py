@@ -10,6 +10,7 @@ from deltanb.engine._naming import free_name
 from deltanb.engine._ownership import own_tensors
 from deltanb.engine._plan import Plan, plan
 from deltanb.engine._registry import deltas
+from deltanb.engine._switch import use, without_deltas
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
@@ -48,4 +49,6 @@ __all__ = [
     "snapshot_declarations",
     "snapshot_ownership",
     "unfreeze",
+    "use",
+    "without_deltas",
 ]

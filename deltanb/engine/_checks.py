@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.engine._registry import unwrapped
+from deltanb.engine._registry import is_parallel, unwrapped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,9 @@ def checked_backbone(model: Any) -> nn.Module:
     from torch import nn
 
     model = getattr(model, "model", model) if not isinstance(model, nn.Module) else model
+    if isinstance(model, nn.Module) and is_parallel(model):
+        msg = f"A delta cannot come after {type(model).__name__}: what it adds would not be kept equal among the processes."
+        raise DeltaError(msg, expected="Attach and freeze first, wrap then.", try_="AdapterModel(model.module, …), and a new wrapper")
     if isinstance(model, nn.Module):
         return unwrapped(model)
     msg = f"backbone_model must be a torch module, not {type(model).__name__}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deltanb.engine._base import DeltaModel
     from deltanb.engine._freezing import Declaration
 
-__all__ = ["Registry", "deltas", "registry_of", "unwrapped"]
+__all__ = ["Registry", "deltas", "is_parallel", "registry_of", "unwrapped"]
 
 
 class Registry:
@@ -64,12 +64,25 @@ def deltas(model: nn.Module) -> dict[str, DeltaModel]:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module itself where ``torch.compile`` has wrapped it.
+    """The module itself where ``torch.compile`` or a parallel wrapper of torch's is around it.
 
     Example:
         >>> from torch import nn
         >>> unwrapped(nn.Linear(1, 1))
         Linear(in_features=1, out_features=1, bias=True)
     """
-    inner = model._modules.get("_orig_mod")
-    return model if inner is None else inner
+    inner = model._modules.get("module" if is_parallel(model) else "_orig_mod")
+    return model if inner is None else unwrapped(inner)
+
+
+def is_parallel(model: nn.Module) -> bool:
+    """Whether a module is torch's ``DataParallel`` or ``DistributedDataParallel``.
+
+    Example:
+        >>> from torch import nn
+        >>> is_parallel(nn.DataParallel(nn.Linear(1, 1))), is_parallel(nn.Linear(1, 1))
+        (True, False)
+    """
+    from torch import nn
+
+    return isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
