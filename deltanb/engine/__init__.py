@@ -6,6 +6,7 @@ from deltanb.engine._config import BaseDeltaConfig
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._hosts import match
+from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
 from deltanb.engine._naming import free_name
 from deltanb.engine._ownership import own_tensors
 from deltanb.engine._plan import Plan, plan
@@ -14,7 +15,7 @@ from deltanb.engine._switch import use, without_deltas
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
-from deltanb.engine.lora import LoraConfig, LoraEmbeddingLayer, LoraLayer, LoraModel
+from deltanb.engine.lora import LoraConfig, LoraModel
 
 __all__ = [
     "DELTA_TYPES",
@@ -30,6 +31,8 @@ __all__ = [
     "CommonOptions",
     "Declaration",
     "DeltaModel",
+    "DoraEmbeddingLayer",
+    "DoraLayer",
     "LoraConfig",
     "LoraEmbeddingLayer",
     "LoraLayer",

@@ -251,6 +251,6 @@ class DeltaModel(Holdings):
         return delta
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value}" for key, value in self.config.options().items())
+        options = self.config.spoken()
         state = "attached" if self.attached else "detached"
         return f"<{self.delta_type} {self.name!r} on {len(self.hosts)} modules, {state}{', ' if options else ''}{options}>"

@@ -95,9 +95,9 @@ class BaseDeltaConfig:
         """The options of this type alone, in order.
 
         Example:
-            >>> from deltanb.engine import LoraConfig
-            >>> LoraConfig.option_names()
-            ['lora_r', 'lora_alpha', 'lora_dropout']
+            >>> from deltanb.engine import AdapterConfig
+            >>> AdapterConfig.option_names()
+            ['bottleneck_dim', 'non_linearity']
         """
         common = {entry.name for entry in dataclasses.fields(BaseDeltaConfig)}
         return [entry.name for entry in dataclasses.fields(cls) if entry.name not in common]
@@ -161,6 +161,17 @@ class BaseDeltaConfig:
     def options(self) -> dict[str, Any]:
         """The options of this type alone."""
         return {key: getattr(self, key) for key in self.option_names()}
+
+    def spoken(self) -> str:
+        """The options in words; switches that are off and tables that are empty go without saying.
+
+        Example:
+            >>> from deltanb.engine import LoraConfig
+            >>> LoraConfig(use_rslora=True).spoken()
+            'lora_r=8, lora_alpha=16, lora_dropout=0, use_rslora=True'
+        """
+        said = {key: value for key, value in self.options().items() if value is not False and value != {} and value is not None}
+        return ", ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in said.items())
 
     def changed_options(self) -> dict[str, Any]:
         """The options that differ from their defaults: what a person would have to type."""
