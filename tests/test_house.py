@@ -16,9 +16,10 @@ LONGEST = 300
 
 # Bottom first. A part may import from itself and from every layer below its own.
 LAYERS = (
-    ("_errors", "_quiet", "_suggest", "_version", "_walk", "_warn", "addressing", "folding", "probe", "roles", "structure"),
+    ("_errors", "_hub", "_quiet", "_suggest", "_version", "_walk", "_warn", "addressing", "folding", "probe", "roles", "structure"),
     ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
+    ("sharing",),
     ("workbench",),
     ("magics", "widgets"),
 )
@@ -27,8 +28,8 @@ SIDEWAYS = {"reports": {"graph"}, "training": {"reports", "datasets"}}
 # The face of the package and the finished programs may use everything.
 ANYTHING = {"__init__", "demo", "visualization"}
 KNOWN = {name for layer in LAYERS for name in layer} | ANYTHING
-# One file may reach upward, inside its functions: a delta's own methods that save and report.
-UPWARD = {"engine/_upward.py": {"checkpoints", "reports"}}
+# One file may reach upward, inside its functions: a delta's own methods that save, share and report.
+UPWARD = {"engine/_upward.py": {"checkpoints", "reports", "sharing"}}
 
 HEAVY = """
 import sys

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -21,9 +22,8 @@ from deltanb.engine import AutoDeltaConfig
 from deltanb.structure import snapshot
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
+    from torch import nn
 
     from deltanb.engine import DeltaModel
 
@@ -69,13 +69,19 @@ def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, A
         "freeze": declared(delta),
         "backbone": {
             "class": type(backbone).__name__,
-            "name": str(getattr(getattr(backbone, "config", None), "name_or_path", "") or ""),
+            "name": _backbone_name(backbone),
             "parameters": _backbone_size(delta),
             "structure": structure_fingerprint(backbone),
             "weights": weights_fingerprint(backbone, delta.owned),
         },
         "tensors": {"count": len(tensors), "parameters": sum(t.numel() for t in tensors.values()), "sha256": tensors_digest(tensors)},
     }
+
+
+def _backbone_name(backbone: nn.Module) -> str:
+    """What the backbone is called; of a folder's path the last part alone, for the rest says more of its owner than of the model."""
+    name = str(getattr(getattr(backbone, "config", None), "name_or_path", "") or "")
+    return Path(name).name if Path(name).expanduser().is_absolute() else name
 
 
 def _backbone_size(delta: DeltaModel) -> int:

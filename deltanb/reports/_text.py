@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from deltanb.graph import row_state
@@ -12,7 +13,19 @@ if TYPE_CHECKING:
     from deltanb.folding import FoldedNode
     from deltanb.structure import Counts, ParameterInfo
 
-__all__ = ["SIGNS", "columns", "megabytes", "number", "percent", "plural", "shape_text", "sign", "totals_line"]
+__all__ = [
+    "SIGNS",
+    "columns",
+    "markdown",
+    "megabytes",
+    "number",
+    "percent",
+    "plain_markdown",
+    "plural",
+    "shape_text",
+    "sign",
+    "totals_line",
+]
 
 SIGNS = {"T": "trains", "F": "frozen", "P": "some of it trains", "D": "delta"}
 _LETTERS = {"trainable": "T", "frozen": "F", "partly": "P", "": "-"}
@@ -117,3 +130,26 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[bool], gap: str = "  
         gap.join(cell.rjust(width) if end else cell.ljust(width) for cell, width, end in zip(row, widths, right, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """A table in Markdown, every cell as plain text whatever is in it.
+
+    Example:
+        >>> print(markdown(["name", "size"], [["a|b", "1"]], [False, True]))
+        | name | size |
+        | --- | ---: |
+        | a&#124;b | 1 |
+    """
+    marks = ["---:" if end else "---" for end in right]
+    return "\n".join(f"| {' | '.join(map(plain_markdown, row))} |" for row in [header, marks, *rows])
+
+
+def plain_markdown(text: str) -> str:
+    """A text that Markdown shows as it is, on one line.
+
+    Example:
+        >>> plain_markdown("<b> *x*")
+        '&#60;b&#62; &#42;x&#42;'
+    """
+    return re.sub(r"[\\`*\[\]<>|&$#~]|(?<!\w)_|_(?!\w)", lambda hit: f"&#{ord(hit.group())};", " ".join(text.split()))

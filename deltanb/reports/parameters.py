@@ -9,7 +9,7 @@ from deltanb._errors import DeltaError
 from deltanb.reports._base import Report
 from deltanb.reports._count import Line, count_lines, owned_bytes, shortened, tied_names
 from deltanb.reports._html import Html, address, badge, bar, ink, join, note, table, tag
-from deltanb.reports._text import columns, megabytes, number, percent
+from deltanb.reports._text import columns, markdown, megabytes, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ __all__ = ["ParameterTable"]
 By = Literal["module", "type", "delta"]
 GROUPS = ("module", "type", "delta")
 MOST_TIED = 4
-MOST_LINES = 300  # in HTML; a saved notebook must stay small
+MOST_LINES = 300  # in HTML and Markdown; a saved notebook must stay small
 
 
 class ParameterTable(Report):
@@ -117,6 +117,12 @@ class ParameterTable(Report):
         head, *rows = columns([[title.replace("_", " ") for title in self._header], *body, foot], self._right)
         rule = "─" * max(map(len, [head, *rows]))
         return "\n".join([head, rule, *rows[:-1], rule, rows[-1], "", self.summary, *self._notes()])
+
+    def markdown(self) -> str:
+        """The table in Markdown, for a model card; a very long one sums up its end."""
+        body = [[_cell(value) for value in self._values(line)] for line in shortened(self.lines, MOST_LINES)]
+        foot = [_cell(value) for value in self._totals_row()]
+        return markdown([title.replace("_", " ") for title in self._header], [*body, foot], self._right)
 
     def html(self) -> str:
         """The summary, then the table with bars; a module's type stands behind its name."""
