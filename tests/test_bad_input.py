@@ -94,6 +94,9 @@ LINES: list[tuple[str, tuple[str, ...], str]] = [
     ("help attahc", ("'attahc'", "Nearest: attach"), "%delta attach"),
     ("detach reviews", ("'reviews'", "Attached: adapter"), "%delta params"),
     ("reattach revews", ("'revews'", "Parked: lora"), "%delta reattach lora"),
+    ("use revews", ("'revews'", "parked: lora"), "%delta use lora"),
+    ("use none adapter", ("stands alone",), "%delta use adapter"),
+    ("use", ("use",), "%delta use adapter"),
     ("match {wher}", ("'wher'",), ""),
     ("params --by colour", ("'colour'", "module, type or delta"), "%delta params --by type"),
     # Patterns

@@ -71,6 +71,9 @@ def test_other_lines_are_left_alone(shell: Any) -> None:
         ("train mov", ["movie_reviews"]),
         ("train movie_reviews --e", ["--epochs", "--eval-every"]),
         ("detach ", ["adapter", "parked"]),
+        ("use ", ["none", "adapter", "parked", "my-delta"]),
+        ("use adapter p", ["parked"]),
+        ("evaluate --w", ["--without"]),
         ("load ", ["my-delta"]),
         ("save my", ["my-delta"]),
         ("save x ", ["adapter", "parked", "--force"]),
@@ -104,6 +107,7 @@ def test_what_may_stand_there_is_offered(
         ("attach lora --help", "%delta attach lora", "lora_r=8"),
         ("help attach lora", "%delta attach lora", "lora_alpha"),
         ("help adapter", "%delta attach adapter", "bottleneck_dim=24"),
+        ("help use", "%delta use DELTA …", "none: all off"),
         ("train -h", "%delta train [DATA]", "--batch-size INT"),
     ],
 )

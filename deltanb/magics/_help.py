@@ -19,6 +19,7 @@ _SHAPES = {
     "pattern": "PATTERN …",
     "type pattern": "TYPE [PATTERN …]",
     "delta": "[DELTA]",
+    "deltas": "DELTA …",
     "data": "[DATA]",
     "text": "SENTENCE",
     "folder delta": "FOLDER [DELTA]",

@@ -140,6 +140,10 @@ def _text(word: Any) -> str:
     raise DeltaError(msg, expected="It should hold a text, or a path.", try_=f"{word.name} = 'my-first-delta'")
 
 
+def _use(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.use([_text(word) for word in call.words])
+
+
 def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     from deltanb.reports import CodeReport
 
@@ -157,6 +161,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "attach": _attach,
     "detach": _named("detach"),
     "reattach": _named("reattach"),
+    "use": _use,
     "remove": _named("remove"),
     "freeze": _plain("freeze"),
     "unfreeze": _plain("unfreeze"),

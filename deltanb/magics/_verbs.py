@@ -11,7 +11,7 @@ from deltanb._suggest import close
 __all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-Words = Literal["", "spec", "pattern", "type pattern", "delta", "data", "text", "folder delta", "folder", "verb"]
+Words = Literal["", "spec", "pattern", "type pattern", "delta", "deltas", "data", "text", "folder delta", "folder", "verb"]
 
 # Names alone, so that completion and help need no torch; a test holds them equal to the engine's.
 DELTA_TYPES = {
@@ -92,6 +92,7 @@ _ALL = (
     ), "attach adapter output.dense bottleneck_dim=24", open=True),
     Verb("detach", "take a delta out; it keeps its weights", "delta", 0, 1, example="detach adapter"),
     Verb("reattach", "put a detached delta back", "delta", 0, 1, example="reattach adapter"),
+    Verb("use", "have just these deltas attached, from here or from folders; none: all off", "deltas", 1, None, example="use adapter"),
     Verb("remove", "detach a delta and forget it", "delta", 0, 1, example="remove adapter"),
     Verb("freeze", "declare what trains: everything but --exclude is frozen", options=(
         Option("exclude", "many", "what stays trainable: patterns, the word deltas, or a delta's name"),
@@ -119,6 +120,7 @@ _ALL = (
         *_COLUMNS,
     ), "train movie_reviews --epochs 1 --rows 3000"),
     Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
+        Option("without", "flag", "with every delta off: the backbone by itself"),
         _ROWS,
         Option("batch_size", "int", "rows a step"),
         *_COLUMNS,

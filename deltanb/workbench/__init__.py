@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from deltanb.reports import Outcome
 from deltanb.workbench._core import Core
-from deltanb.workbench._files import Files
 from deltanb.workbench._learn import Learn, data_outcome
 from deltanb.workbench._look import Look
 from deltanb.workbench._step import Step
+from deltanb.workbench._switch import Switch
 
 __all__ = ["Core", "Step", "Workbench", "data_outcome"]
 
 
-class Workbench(Look, Learn, Files):
+class Workbench(Look, Learn, Switch):
     """One backbone, its deltas, and what was done with them.
 
     Example:

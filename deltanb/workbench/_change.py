@@ -84,9 +84,7 @@ class Change(Core):
         added = sum(p.numel() for p in delta.parameters())
         took = sum(entry.aside.numel() for entry in delta.owned.values() if entry.core)
         counts = snapshot(self.model).counts
-        options = ", ".join(
-            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in delta.config.options().items()
-        )
+        options = delta.config.spoken()
         facts = {"where": _hits(delta), **({"options": options} if options else {})}
         facts["parameters"] = f"+{added:,}" + (f", and {took:,} of the backbone's biases" if took else "")
         facts["trainable now"] = f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.2%})"
@@ -127,19 +125,30 @@ class Change(Core):
             raise DeltaError(
                 msg, expected=parked, nearest=near, try_=f"%delta reattach {near[0]}" if near else "%delta load my-first-delta"
             )
-        delta = self.parked[own]
         with self.step("reattach", f"%delta reattach {own}") as step:
-            variable = self._names.of(delta)
-            if delta.backbone_model is self.model and own == delta.name:
-                delta.attach()
-                step.python.append(f"{variable}.attach()")
-            else:
-                delta, notes = transplant(delta, self.model, name=own)
-                delta.notes += notes
-                new = self._names.choose(delta, self.steps)
-                step.python.append(f"{new} = transplant({variable}, model, name={own!r})[0]")
-            del self.parked[own]
-            return self._about(delta, f"{own} is attached again.", [])
+            return self._about(self.bring_back(own, step), f"{own} is attached again.", [])
+
+    def bring_back(self, key: str, step: Step) -> DeltaModel:
+        """Attach a parked delta, or a copy where it was parked with another backbone or is called something else now.
+
+        Args:
+            key: the name that it is parked under.
+            step: gets the Python.
+        """
+        delta = self.parked[key]
+        variable = self._names.of(delta)
+        if delta.backbone_model is self.model and key == delta.name:
+            delta.attach()
+            step.python.append(f"{variable}.attach()")
+        else:
+            folders = self.saved_to.get(delta.serial, set())
+            delta, notes = transplant(delta, self.model, name=key)
+            delta.notes += notes
+            self.saved_to[delta.serial] = set(folders)
+            new = self._names.choose(delta, self.steps)
+            step.python.append(f"{new} = transplant({variable}, model, name={key!r})[0]")
+        del self.parked[key]
+        return delta
 
     def remove(self, name: str | None = None) -> Outcome:
         """Detach a delta and forget it; undo brings it back. The name may be left out where there is only one."""

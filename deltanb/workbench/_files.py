@@ -18,7 +18,7 @@ from deltanb.workbench._python import call, freeze_call
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
 
-__all__ = ["Files"]
+__all__ = ["Files", "same_values"]
 
 _MEGA = 1e6
 
@@ -41,7 +41,7 @@ class Files(Change):
             with step.shield.lifted():
                 notes = self._make_room(path, delta, force=force)
                 checkpoints.save(delta, path, force=force)
-            self.saved_to.setdefault(delta.serial, set()).add(str(path.resolve()))
+            self.remember_folder(delta, path)
             step.python.append(call(f"{self._names.of(delta)}.save_finetuned", repr(str(folder)), force=force or None))
         size = sum(entry.stat().st_size for entry in path.iterdir() if entry.is_file())
         whole = sum(p.numel() * p.element_size() for p in self.model.parameters())
@@ -52,6 +52,10 @@ class Files(Change):
             "size": f"{_size(size)}; the whole model would be {_size(whole)}",
         }
         return Outcome(f"Saved {delta.name}.", facts, notes, next=f"%delta load {folder}", value=path)
+
+    def remember_folder(self, delta: DeltaModel, folder: str | Path) -> None:
+        """Note that a folder is a delta's own: it was saved there, or came from there."""
+        self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
 
     def _to_save(self, name: str | None) -> DeltaModel:
         if name in self.parked and name not in self.attached:
@@ -81,7 +85,7 @@ class Files(Change):
         saved = checkpoints.read(folder)
         own = name or saved.name or saved.config.delta_type
         old = self.attached.get(own)
-        if old is not None and saved.config.options() == old.config.options() and _same_values(saved, old):
+        if old is not None and saved.config.options() == old.config.options() and same_values(saved, old):
             return Outcome(f"{own} is attached already, with the values of {folder}: kept as it is.", value=old)
         with self.step("load", f"%delta load {folder}") as step:
             notes = []
@@ -95,7 +99,7 @@ class Files(Change):
             entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
             step.python += [freeze_call(variable, entry) for entry in entries]
             about = self._loaded(saved, delta, notes)
-        self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
+        self.remember_folder(delta, folder)
         return about
 
     def _loaded(self, saved: Any, delta: DeltaModel, notes: list[str]) -> Outcome:
@@ -141,7 +145,8 @@ def _size(amount: float) -> str:
     return f"{amount / 1e3:,.0f} kB" if amount < _MEGA else f"{amount / _MEGA:,.{int(amount < 10 * _MEGA)}f} MB"
 
 
-def _same_values(saved: Any, delta: DeltaModel) -> bool:
+def same_values(saved: Any, delta: DeltaModel) -> bool:
+    """Whether a delta holds the very values of a saved one."""
     import torch
 
     now = delta.tensors(delta.delta_type)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.datasets import TextData, as_text_data
+from deltanb.engine import without_deltas
 from deltanb.reports import Outcome
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import call
@@ -122,18 +124,35 @@ class Learn(Core):
         self.result = None
 
     def evaluate(
-        self, source: Any = None, *, variable: str = "", text: str | None = None, label: str | None = None, **options: Any
+        self,
+        source: Any = None,
+        *,
+        variable: str = "",
+        text: str | None = None,
+        label: str | None = None,
+        without: bool = False,
+        **options: Any,
     ) -> EvaluationResult:
-        """Accuracy and loss on held-out rows."""
+        """Accuracy and loss on held-out rows.
+
+        Args:
+            source: data; default: the set in use.
+            variable: what the user calls it, for the code.
+            text: name of the column with the text.
+            label: name of the column with the label.
+            without: turn every delta off for it: how good is the backbone by itself?
+            **options: of `deltanb.training.evaluate`.
+        """
         from deltanb.training import evaluate
 
         columns = {key: value for key, value in {"text": text, "label": label}.items() if value is not None}
         with self.step("evaluate", "%delta evaluate") as step:
             step.undoable = False
             data = self._choose(source, variable, columns, step)
-            with step.shield.lifted():
+            with without_deltas(self.model) if without else nullcontext(), step.shield.lifted():
                 result = evaluate(self.backbone_in_use, data, **options)
-            step.python.append(f"print({call('deltanb.evaluate', 'backbone', 'data', **options)}.metrics)")
+            line = f"print({call('deltanb.evaluate', 'backbone', 'data', **options)}.metrics)"
+            step.python.append(f"with deltanb.without_deltas(model):\n    {line}" if without else line)
         return result
 
     def predict(self, texts: str | Sequence[str]) -> PredictionResult:
