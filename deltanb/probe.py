@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Call", "Trace", "call_order", "probe"]
+__all__ = ["Call", "Trace", "call_order", "first_input", "probe", "trial_inputs"]
 
 _BATCH, _LENGTH = 2, 8
 
@@ -30,10 +30,12 @@ class Call:
     Attributes:
         position: 0 for the module called first.
         shape: of its output (of the first tensor, if there are several), or None when it gave no tensor.
+        taken: shape of its first input, or None when that was no tensor.
     """
 
     position: int
     shape: tuple[int, ...] | None
+    taken: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class _Recorder:
     def __init__(self, until: Collection[str]) -> None:
         self.started: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...] | None] = {}
+        self.taken: dict[str, tuple[int, ...] | None] = {}
         self.missing = set(until)
 
     def watch(self, name: str, module: nn.Module) -> list[Any]:
-        def before(_module: nn.Module, _args: Any) -> None:
+        def before(_module: nn.Module, args: Any, kwargs: Any) -> None:
             self.started.setdefault(name, len(self.started))
+            self.taken.setdefault(name, _first_shape(first_input(args, kwargs)))
 
         def after(_module: nn.Module, _args: Any, output: Any) -> None:
             self.shapes.setdefault(name, _first_shape(output))
@@ -70,7 +74,7 @@ class _Recorder:
                 if not self.missing:
                     raise _EnoughError
 
-        return [module.register_forward_pre_hook(before, prepend=True), module.register_forward_hook(after, prepend=True)]
+        return [module.register_forward_pre_hook(before, prepend=True, with_kwargs=True), module.register_forward_hook(after, prepend=True)]
 
 
 def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
@@ -114,7 +118,8 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
             handle.remove()
         for module in model.modules():
             module.training = training[id(module)]
-    return Trace({name: Call(position, recorder.shapes.get(name)) for name, position in recorder.started.items()}, failure)
+    calls = {name: Call(at, recorder.shapes.get(name), recorder.taken.get(name)) for name, at in recorder.started.items()}
+    return Trace(calls, failure)
 
 
 def call_order(model: nn.Module) -> dict[str, int]:
@@ -128,6 +133,18 @@ def call_order(model: nn.Module) -> dict[str, int]:
         True
     """
     return {name: call.position for name, call in probe(model).calls.items()}
+
+
+def first_input(args: Any, kwargs: Any) -> Any:
+    """What a module was called with first; by name (BART and Llama call their attention so) it is ``hidden_states``.
+
+    Example:
+        >>> first_input((1, 2), {}), first_input((), {"mask": 3, "hidden_states": 4}), first_input((), {"input": 5})
+        (1, 4, 5)
+    """
+    if args or not kwargs:
+        return args[0] if args else None
+    return kwargs["hidden_states"] if "hidden_states" in kwargs else next(iter(kwargs.values()))
 
 
 def _call(model: nn.Module, mode: Any) -> None:
@@ -167,6 +184,47 @@ def _plain_experts(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_experts_implementation(before)  # type: ignore[operator]
+
+
+def trial_inputs(model: nn.Module) -> dict[str, Any]:
+    """Inputs with which a model can really be run for a trial: ordinary tokens or noise, the same ones each time.
+
+    Args:
+        model: a transformers model with weights; the inputs are on its device.
+
+    Raises:
+        DeltaError: the model has no weights, or no config to make inputs from.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=30)
+        >>> trial_inputs(BertModel(config))["input_ids"].shape
+        torch.Size([2, 8])
+    """
+    import torch
+
+    if any(p.is_meta for p in model.parameters()):
+        msg = f"{type(model).__name__} is a skeleton: it has no weights to compute with."
+        raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
+    generator = torch.Generator().manual_seed(0)
+    inputs = _inputs(model)
+    for key, value in inputs.items():
+        varied = torch.randn(value.shape, generator=generator).to(value) if value.is_floating_point() else _varied(model, value, generator)
+        inputs[key] = varied[: 1 if getattr(model.config, "pad_token_id", 0) is None else None]  # without padding: one row at a time
+    return inputs
+
+
+def _varied(model: nn.Module, ids: Any, generator: Any) -> Any:
+    """Ordinary tokens in all places but the last, which may have to be the end of the text."""
+    import torch
+
+    config: Any = model.config
+    special = {getattr(config, f"{kind}_token_id", None) for kind in ("pad", "bos", "eos")}
+    size = getattr(config.get_text_config(), "vocab_size", 2)
+    ordinary = torch.tensor([token for token in range(min(size, 1000)) if token not in special])
+    chosen = ordinary[torch.randint(len(ordinary), tuple(ids.shape), generator=generator)].to(ids)
+    chosen[:, -1] = ids[:, -1]
+    return chosen
 
 
 def _inputs(model: nn.Module) -> dict[str, Any]:

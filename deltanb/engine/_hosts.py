@@ -110,6 +110,33 @@ class Host:
         size = _size_by_type(self.module)
         return self._size_by_trial() if size is None else size
 
+    @property
+    def input_size(self) -> int:
+        """The size of the last dimension of what the host takes first: from its type, else from a trial pass.
+
+        Raises:
+            DeltaError: neither tells, or it takes token ids; says why.
+        """
+        from torch import nn
+
+        if isinstance(self.module, nn.Embedding):
+            msg = f"{self.name} (Embedding) takes token ids, and this type needs a host that takes vectors."
+            raise DeltaError(msg, expected="A Linear, Conv1D, LayerNorm, or a module made of them.", try_="%delta graph")
+        if isinstance(self.module, nn.Linear):
+            return self.module.in_features
+        if is_conv1d(self.module):
+            return int(self.module.weight.shape[0])  # type: ignore[union-attr]
+        size = self.output_size  # refuses what a trial cannot tell either
+        if _size_by_type(self.module):
+            return size  # a norm
+        call = self.hosts.trace.calls[self.hosts.twins[self.name]]
+        if call.taken is None:
+            return size
+        if call.shape and call.taken[:-1] == call.shape[:-1]:
+            return call.taken[-1]
+        msg = f"{self.name} ({type(self.module).__name__}) takes {list(call.taken)} and gives {list(call.shape or ())}."
+        raise DeltaError(msg, expected="A host that gives one vector for each that it takes.", try_="%delta graph")
+
     def _size_by_trial(self) -> int:
         trace = self.hosts.trace
         call = trace.calls.get(self.hosts.twins[self.name])

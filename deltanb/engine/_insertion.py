@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from deltanb._errors import DeltaError
+from deltanb.probe import first_input
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
     from torch import nn
 
-__all__ = ["AddParallel", "After", "Hook", "PreHook", "change_first", "reset_compiler"]
+__all__ = ["AddParallel", "After", "Hook", "PreHook", "change_first", "plus", "reset_compiler"]
 
 
 class Hook:
@@ -53,16 +57,32 @@ class After(Hook):
 
 
 class AddParallel(Hook):
-    """``host(x)`` becomes ``host(x) + child(x)``."""
+    """``host(x)`` becomes ``host(x) + child(x)``. Of a tuple or a model output the first element is changed."""
 
     def __init__(self, child: str) -> None:
         self.child = child
 
     def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
-        value = args[0] if args else next(iter(kwargs.values()))
-        added = getattr(host, self.child)(value)
-        return output + added.to(output.dtype)
+        added = getattr(host, self.child)(first_input(args, kwargs))
+        return change_first(output, lambda value: plus(value, added, type(host).__name__))
+
+
+def plus(value: torch.Tensor, added: torch.Tensor, what: str) -> torch.Tensor:
+    """``value + added`` in the dtype of ``value``.
+
+    Args:
+        value: what the backbone gives.
+        added: what a delta gives.
+        what: the name of the place, for the error.
+
+    Raises:
+        DeltaError: the shapes differ: nothing is spread over positions that it was not made for.
+    """
+    if added.shape == value.shape:
+        return value + added.to(value.dtype)
+    msg = f"The delta's part is {list(added.shape)} and the output of {what} {list(value.shape)}: they cannot be added."
+    raise DeltaError(msg, expected="A module that gives one vector for each that it takes.", try_="%delta graph")
 
 
 def change_first(output: Any, change: Callable[[Any], Any]) -> Any:

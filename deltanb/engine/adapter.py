@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, ClassVar, Unpack
 import torch
 from torch import nn
 
-from deltanb.engine._activations import activation, activation_names
+from deltanb.engine._activations import activation_names
 from deltanb.engine._base import CommonOptions, DeltaModel
+from deltanb.engine._bottleneck import bottleneck
 from deltanb.engine._config import BaseDeltaConfig, option
 
 if TYPE_CHECKING:
     from deltanb.engine._hosts import Host
 
 __all__ = ["AdapterConfig", "AdapterLayer", "AdapterModel"]
-
-_STD = 0.01
 
 
 @dataclass(kw_only=True)
@@ -57,17 +56,7 @@ class AdapterLayer(nn.Module):
 
     def __init__(self, size: int, bottleneck_dim: int = 24, non_linearity: str = "gelu_new") -> None:
         super().__init__()
-        layers = {
-            "down_proj": nn.Linear(size, bottleneck_dim),
-            "non_linear": activation(non_linearity),
-            "up_proj": nn.Linear(bottleneck_dim, size),
-        }
-        self.modulelist = nn.Sequential()
-        for name, layer in layers.items():
-            self.modulelist.add_module(name, layer)
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=_STD)
-                nn.init.zeros_(layer.bias)
+        self.modulelist = bottleneck(size, bottleneck_dim, size, non_linearity)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """``hidden`` [..., d] plus the bottleneck's output, in the dtype of ``hidden``."""
