@@ -16,6 +16,7 @@ from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
 from deltanb.engine.lora import LoraConfig, LoraModel
+from deltanb.engine.prefix import PrefixConfig, PrefixLayer, PrefixModel, PrefixNetwork
 
 __all__ = [
     "DELTA_TYPES",
@@ -38,6 +39,10 @@ __all__ = [
     "LoraLayer",
     "LoraModel",
     "Plan",
+    "PrefixConfig",
+    "PrefixLayer",
+    "PrefixModel",
+    "PrefixNetwork",
     "apply_declarations",
     "declare",
     "delta_class",

@@ -10,6 +10,7 @@ from deltanb.engine import _upward
 from deltanb.engine.adapter import AdapterModel
 from deltanb.engine.bitfit import BitFitModel
 from deltanb.engine.lora import LoraModel
+from deltanb.engine.prefix import PrefixModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DELTA_TYPES", "AutoDeltaConfig", "AutoDeltaModel", "delta_class"]
 
-DELTA_TYPES: dict[str, type[DeltaModel]] = {cls.delta_type: cls for cls in (AdapterModel, LoraModel, BitFitModel)}
+DELTA_TYPES: dict[str, type[DeltaModel]] = {cls.delta_type: cls for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel)}
 
 # What checkpoints and old scripts add to the settings: facts about the run, no settings.
 _FACTS = {

@@ -18,6 +18,7 @@ DELTA_TYPES = {
     "adapter": "a small bottleneck after each matched module",
     "lora": "a low-rank update beside each matched linear layer or embedding",
     "bitfit": "the biases in the matched modules, and nothing else",
+    "prefix": "trainable keys and values before the text's, in each matched attention",
 }
 
 
