@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deltanb._errors import DeltaError
     from deltanb.addressing import MatchResult
     from deltanb.backbones import Backbone, load_backbone
-    from deltanb.checkpoints import load, save
+    from deltanb.checkpoints import save
     from deltanb.engine import (
         AdapterConfig,
         AdapterModel,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         use,
         without_deltas,
     )
+    from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
     from deltanb.training import evaluate, predict, train
     from deltanb.visualization import Visualization
@@ -73,6 +74,8 @@ __all__ = [
     "match",
     "plan",
     "predict",
+    "pull",
+    "push",
     "save",
     "snapshot",
     "train",
@@ -86,7 +89,7 @@ _HOMES = {
     "deltanb._errors": ["DeltaError"],
     "deltanb.addressing": ["MatchResult"],
     "deltanb.backbones": ["Backbone", "load_backbone"],
-    "deltanb.checkpoints": ["load", "save"],
+    "deltanb.checkpoints": ["save"],
     "deltanb.engine": [
         "AdapterConfig",
         "AdapterModel",
@@ -108,6 +111,7 @@ _HOMES = {
         "use",
         "without_deltas",
     ],
+    "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["evaluate", "predict", "train"],
     "deltanb.visualization": ["Visualization"],

@@ -235,12 +235,16 @@ class DeltaModel(Holdings):
         )
 
     def save_finetuned(self, finetuned_delta_path: str | Path = "./delta_checkpoints/", **options: Any) -> Path:
-        """Write all that the delta owns to a folder; see `deltanb.checkpoints.save`."""
+        """Write all that the delta owns to a folder; see `deltanb.checkpoints.save`.
+
+        ``push_to_hub="user/name"`` (or True, for a repository of your own with the folder's name) uploads it too, with the
+        options of `deltanb.push`.
+        """
         return _upward.save(self, finetuned_delta_path, **options)
 
     @classmethod
     def from_finetuned(cls, finetuned_delta_path: str | Path, backbone_model: nn.Module, **options: Any) -> DeltaModel:
-        """Read a delta from a folder and attach it; see `deltanb.checkpoints.load`."""
+        """Read a delta from a folder, or from ``user/name`` on the hub, and attach it; see `deltanb.load`."""
         return _upward.load(finetuned_delta_path, backbone_model, **options)
 
     @classmethod

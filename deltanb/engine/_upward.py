@@ -1,7 +1,7 @@
 """The only doors from the engine to the floors above: saving, loading and drawing are asked for by name, when needed.
 
 A delta offers ``save_finetuned`` and ``log`` because that is where people look for them; the work is done in
-`deltanb.checkpoints` and `deltanb.reports`, which know the engine. Nothing here is imported before it is called.
+`deltanb.checkpoints`, `deltanb.sharing` and `deltanb.reports`, which know the engine. Nothing here is imported before it is called.
 """
 
 from __future__ import annotations
@@ -18,26 +18,35 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "read_config", "save", "show_log"]
 
+_SHARING = ("private", "message", "token", "endpoint", "training", "backbone", "license", "datasets")
 
-def save(delta: DeltaModel, folder: str | Path, **options: Any) -> Path:
-    """Write a delta to a folder; see `deltanb.checkpoints.save`."""
+
+def save(delta: DeltaModel, folder: str | Path, *, push_to_hub: str | bool = False, **options: Any) -> Path:
+    """Write a delta to a folder, and if asked for to the hub; see `deltanb.checkpoints.save` and `deltanb.sharing.push`."""
     from deltanb.checkpoints import save as write
 
-    return write(delta, folder, **options)
+    sharing = {key: options.pop(key) for key in _SHARING if key in options} if push_to_hub else {}
+    path = write(delta, folder, **options)
+    if push_to_hub:
+        from deltanb.sharing import push
+
+        push(delta, path.resolve().name if push_to_hub is True else push_to_hub, **sharing)
+    return path
 
 
 def load(folder: str | Path, backbone: nn.Module, **options: Any) -> DeltaModel:
-    """Read a delta from a folder and attach it; see `deltanb.checkpoints.load`."""
-    from deltanb.checkpoints import load as read
+    """Read a delta from a folder, or from the hub, and attach it; see `deltanb.sharing.load`."""
+    from deltanb.sharing import load as read
 
     return read(folder, backbone, **options)
 
 
 def read_config(folder: str | Path) -> BaseDeltaConfig:
-    """The settings of a saved delta; see `deltanb.checkpoints.read_config`."""
+    """The settings of a saved delta, in a folder or on the hub; see `deltanb.checkpoints.read_config`."""
     from deltanb.checkpoints import read_config as read
+    from deltanb.sharing import located
 
-    return read(folder)
+    return read(located(folder)[0])
 
 
 def show_log(delta: DeltaModel, **options: Any) -> dict[str, Any]:

@@ -103,8 +103,9 @@ class AutoDeltaModel:
 
     @classmethod
     def from_finetuned(cls, finetuned_delta_path: str | Path, backbone_model: nn.Module, **options: Any) -> DeltaModel:
-        """Read a saved delta, of any format that is recognised, and attach it; see `deltanb.checkpoints.load`.
+        """Read a saved delta, of any format that is recognised, and attach it; see `deltanb.load`.
 
+        The path is a folder; where there is none of that name, ``user/name`` is looked for on the model hub.
         Nothing is frozen until ``freeze_module`` is called; train and eval mode are not touched.
         """
         return _upward.load(finetuned_delta_path, backbone_model, **options)

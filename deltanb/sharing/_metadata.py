@@ -87,7 +87,7 @@ def pipeline_tag(model_class: str) -> str:
     """
     from transformers import modelcard
 
-    tasks: Any = modelcard.TASK_MAPPING
+    tasks: dict[str, Any] = dict(modelcard.TASK_MAPPING)
     for task, mapping in tasks.items():
         if model_class in _classes(mapping):
             return task
