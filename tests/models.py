@@ -1,17 +1,18 @@
-"""Tiny real models, built from their configs, and inputs that fit them."""
+"""Tiny real models with deltas on them, and what tests ask of those. The models themselves are made in `tests.families`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers
-from torch import nn
 
 from deltanb import AdapterModel, BitFitModel, LoraModel
+from tests.families import FAMILIES, batch_for, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import nn
 
     from deltanb.engine import DeltaModel
 
@@ -33,59 +34,6 @@ __all__ = [
     "trains",
 ]
 
-_SMALL = {"vocab_size": 64, "pad_token_id": 0}
-_ENCODER = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-_BERT = {**_ENCODER, "max_position_embeddings": 32, **_SMALL}
-_IDS = {"bos_token_id": 1, "eos_token_id": 2}
-_BART = {
-    "d_model": 16,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 32,
-    "decoder_ffn_dim": 32,
-    "max_position_embeddings": 32,
-    "decoder_start_token_id": 2,
-    **_SMALL,
-    **_IDS,
-}
-_T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0, "eos_token_id": 2, **_SMALL}
-_LLAMA = {
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 32,
-    **_SMALL,
-    **_IDS,
-}
-_GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "bos_token_id": 1, "eos_token_id": 2, "vocab_size": 64}
-_VIT = {**_ENCODER, "image_size": 8, "patch_size": 4}
-_DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 32, **_SMALL}
-
-# Name: class of the model, class of its config, settings.
-FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "bart": ("BartForConditionalGeneration", "BartConfig", _BART),
-    "bert": ("BertForSequenceClassification", "BertConfig", _BERT),
-    "distilbert": ("DistilBertForSequenceClassification", "DistilBertConfig", _DISTILBERT),
-    "gpt2": ("GPT2LMHeadModel", "GPT2Config", _GPT2),
-    "llama": ("LlamaForCausalLM", "LlamaConfig", _LLAMA),
-    "mixtral": ("MixtralForCausalLM", "MixtralConfig", {**_LLAMA, "num_local_experts": 2, "num_experts_per_tok": 1}),
-    "roberta": ("RobertaForSequenceClassification", "RobertaConfig", {**_BERT, "pad_token_id": 1}),
-    "t5": ("T5ForConditionalGeneration", "T5Config", _T5),
-    "vit": ("ViTForImageClassification", "ViTConfig", _VIT),
-}
-
-
-def make(family: str, seed: int = 0, device: str = "cpu", **changes: Any) -> Any:
-    """A tiny model of a family in eval mode, with weights from ``seed``."""
-    model, config, settings = FAMILIES[family]
-    torch.manual_seed(seed)
-    with torch.device(device):
-        return getattr(transformers, model)(getattr(transformers, config)(**{**settings, **changes})).eval()
-
 
 def bert(seed: int = 0, **changes: Any) -> Any:
     """A tiny BERT with a classifier."""
@@ -95,16 +43,6 @@ def bert(seed: int = 0, **changes: Any) -> Any:
 def bart(seed: int = 0, **changes: Any) -> Any:
     """A tiny BART: 2 + 2 layers, feed-forward ``fc1`` and ``fc2``, tied embeddings."""
     return make("bart", seed, **changes)
-
-
-def batch_for(model: nn.Module, seed: int = 1) -> dict[str, torch.Tensor]:
-    """Inputs that fit a tiny model."""
-    generator = torch.Generator().manual_seed(seed)
-    if getattr(model, "main_input_name", "") == "pixel_values":
-        return {"pixel_values": torch.randn(2, 3, 8, 8, generator=generator)}
-    ids = torch.randint(3, 60, (2, 7), generator=generator)
-    both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return {"input_ids": ids, "decoder_input_ids": ids.flip(1)} if both else {"input_ids": ids}
 
 
 def output_of(model: Callable[..., Any], **inputs: torch.Tensor) -> torch.Tensor:
