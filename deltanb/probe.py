@@ -104,7 +104,7 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
     try:
         for name, module in backbone_modules(model):
             handles += recorder.watch(name, module)
-        with _quiet(), _plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        with quiet_fakes(), plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
             model.eval()
             _call(model, mode)
     except _EnoughError:
@@ -161,7 +161,7 @@ def _call(model: nn.Module, mode: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_fakes() -> Iterator[None]:
     """Without torch's own report of a step that failed: the trace says it."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before, logger.disabled = logger.disabled, True
@@ -172,7 +172,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _plain_experts(model: nn.Module) -> Iterator[None]:
+def plain_experts(model: nn.Module) -> Iterator[None]:
     """Mixture-of-experts layers as plain products: the grouped kernel takes no fake float32."""
     read = getattr(model, "get_experts_implementation", None)
     before = read() if read else {}
@@ -223,7 +223,8 @@ def _varied(model: nn.Module, ids: Any, generator: Any) -> Any:
     size = getattr(config.get_text_config(), "vocab_size", 2)
     ordinary = torch.tensor([token for token in range(min(size, 1000)) if token not in special])
     chosen = ordinary[torch.randint(len(ordinary), tuple(ids.shape), generator=generator)].to(ids)
-    chosen[:, -1] = ids[:, -1]
+    if int(ids.max()) < size:  # else the end is none of this model's tokens
+        chosen[:, -1] = ids[:, -1]
     return chosen
 
 
