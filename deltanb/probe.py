@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Call", "Trace", "call_order", "first_input", "probe", "trial_inputs"]
+__all__ = ["Call", "Trace", "call_order", "first_input", "plain_experts", "probe", "quiet_fakes", "trial_inputs"]
 
 _BATCH, _LENGTH = 2, 8
 
