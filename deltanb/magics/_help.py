@@ -24,6 +24,8 @@ _SHAPES = {
     "text": "SENTENCE",
     "folder delta": "FOLDER [DELTA]",
     "folder": "FOLDER",
+    "hub delta": "USER/NAME [DELTA]",
+    "hub folder": "USER/NAME [FOLDER]",
     "verb": "[VERB]",
 }
 

@@ -123,12 +123,11 @@ def _predict(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.predict(list(call.words) if len(call.words) > 1 else first)
 
 
-def _save(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
-    return bench.save(*map(_text, call.words), **call.options)
+def _texts(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
+    def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+        return getattr(bench, verb)(*map(_text, call.words), **call.options)
 
-
-def _load(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
-    return bench.load(_text(call.words[0]), **call.options)
+    return runner
 
 
 def _text(word: Any) -> str:
@@ -171,8 +170,10 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "train": _with_data("train"),
     "evaluate": _with_data("evaluate"),
     "predict": _predict,
-    "save": _save,
-    "load": _load,
+    "save": _texts("save"),
+    "load": _texts("load"),
+    "push": _texts("push"),
+    "pull": _texts("pull"),
     "code": _code,
     "undo": _plain("undo"),
     "redo": _plain("redo"),

@@ -11,7 +11,9 @@ from deltanb._suggest import close
 __all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-Words = Literal["", "spec", "pattern", "type pattern", "delta", "deltas", "data", "text", "folder delta", "folder", "verb"]
+OneWord = Literal["", "spec", "pattern", "delta", "deltas", "data", "text", "folder", "verb"]
+TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder"]
+Words = OneWord | TwoWords
 
 # Names alone, so that completion and help need no torch; a test holds them equal to the engine's.
 DELTA_TYPES = {
@@ -133,6 +135,15 @@ _ALL = (
     Verb("load", "attach a saved delta", "folder", 1, 1, (
         Option("name", "text", "a name of its own for the delta"),
     ), "load my-first-delta"),
+    Verb("push", "upload a delta, and nothing else, to the model hub, with a card that shows it", "hub delta", 1, 2, (
+        Option("private", "flag", "a new repository is for its owner alone"),
+        Option("license", "text", "an id such as mit or apache-2.0, for the card"),
+        Option("message", "text", "of the commit"),
+        Option("force", "flag", "write over something else, or another delta"),
+    ), "push ann/reviews --private"),
+    Verb("pull", "download a delta from the model hub to a folder", "hub folder", 1, 2, (
+        Option("revision", "text", "a branch, a tag or a commit; default: main"),
+    ), "pull ann/reviews"),
     Verb("code", "the Python that does what was done here", example="code"),
     Verb("undo", "go back one step", example="undo"),
     Verb("redo", "take the undone step again", example="redo"),

@@ -6,13 +6,14 @@ from deltanb.reports import Outcome
 from deltanb.workbench._core import Core
 from deltanb.workbench._learn import Learn, data_outcome
 from deltanb.workbench._look import Look
+from deltanb.workbench._share import Share
 from deltanb.workbench._step import Step
 from deltanb.workbench._switch import Switch
 
 __all__ = ["Core", "Step", "Workbench", "data_outcome"]
 
 
-class Workbench(Look, Learn, Switch):
+class Workbench(Look, Learn, Share, Switch):
     """One backbone, its deltas, and what was done with them.
 
     Example:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb import checkpoints
 from deltanb._errors import DeltaError
 from deltanb.reports import Outcome
+from deltanb.sharing import located
 from deltanb.structure import snapshot
 from deltanb.workbench._change import Change
 from deltanb.workbench._python import call, freeze_call
@@ -81,28 +82,33 @@ class Files(Change):
         """Attach a saved delta and freeze as was declared when it was saved.
 
         A delta of that name that is attached already is kept if it holds the same values; else it is parked.
+
+        Args:
+            folder: where it is; where there is none of that name, ``user/name`` on the hub.
+            name: of the delta; default: its own.
         """
-        saved = checkpoints.read(folder)
+        place, notes = located(folder)
+        saved = checkpoints.read(place)
         own = name or saved.name or saved.config.delta_type
         old = self.attached.get(own)
         if old is not None and saved.config.options() == old.config.options() and same_values(saved, old):
             return Outcome(f"{own} is attached already, with the values of {folder}: kept as it is.", value=old)
         with self.step("load", f"%delta load {folder}") as step:
-            notes = []
             if old is not None:
                 notes.append(self._make_way(old, step))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                delta = checkpoints.load(folder, self.model, name=own)
+                delta = checkpoints.load(place, self.model, name=own)
             variable = self._names.choose(delta, self.steps)
             step.python.append(f"{variable} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
             entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
             step.python += [freeze_call(variable, entry) for entry in entries]
-            about = self._loaded(saved, delta, notes)
-        self.remember_folder(delta, folder)
+            about = self._loaded(saved, delta, folder, notes)
+        if place == Path(folder).expanduser():
+            self.remember_folder(delta, place)
         return about
 
-    def _loaded(self, saved: Any, delta: DeltaModel, notes: list[str]) -> Outcome:
+    def _loaded(self, saved: Any, delta: DeltaModel, folder: str, notes: list[str]) -> Outcome:
         counts = snapshot(self.model).counts
         frozen = "; ".join(f"all but {', '.join(entry['exclude']) or 'nothing'}" for entry in saved.freeze)
         facts = {
@@ -111,7 +117,7 @@ class Files(Change):
             "frozen": f"as it was saved: {frozen}" if frozen else "nothing: no declaration was saved",
             "trainable now": f"{counts.trainable:,} of {counts.total:,}",
         }
-        return Outcome(f"Loaded {delta.name} from {saved.folder}.", facts, [*delta.notes, *notes], next="%delta evaluate", value=delta)
+        return Outcome(f"Loaded {delta.name} from {folder}.", facts, [*delta.notes, *notes], next="%delta evaluate", value=delta)
 
 
 def _kept(path: Path) -> Path:
