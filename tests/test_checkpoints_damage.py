@@ -89,7 +89,7 @@ def with_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], objec
     tensors = load_file(path)
     change(tensors)
     data["tensors"]["sha256"] = native.tensors_digest(tensors)
-    data["sha256"] = native._seal(data)
+    data["sha256"] = native.seal(data)
     save_file(tensors, path, metadata={"deltanb": json.dumps(data)})
     (folder / CONFIG).write_text(json.dumps(data))
 

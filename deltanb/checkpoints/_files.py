@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["ADAPTER_CONFIG", "CONFIG", "WEIGHTS", "is_temporary", "read_json", "replace_files"]
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_FACTS", "ADAPTER_WEIGHTS", "CONFIG", "WEIGHTS", "is_temporary", "read_json", "replace_files"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_FACTS = "deltanb.json"  # beside PEFT's two files, which have no place for it
 _TEMPORARY = ".deltanb-tmp"
 
 

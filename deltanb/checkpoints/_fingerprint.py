@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["structure_fingerprint", "tensors_digest", "weights_fingerprint"]
+__all__ = ["original_tensors", "structure_fingerprint", "tensors_digest", "weights_fingerprint"]
 
 _SAMPLES = 16  # values of each tensor
 _LENGTH = 16  # hex digits kept
@@ -29,7 +29,7 @@ def structure_fingerprint(backbone: nn.Module) -> str:
         True
     """
     digest = hashlib.sha256()
-    for name, tensor in _backbone_tensors(backbone).items():
+    for name, tensor in original_tensors(backbone).items():
         digest.update(f"{name}:{tuple(tensor.shape)};".encode())
     return digest.hexdigest()[:_LENGTH]
 
@@ -42,7 +42,7 @@ def weights_fingerprint(backbone: nn.Module, without: Collection[str]) -> str:
         without: names of tensors that do not count: those that the delta in question owns.
     """
     digest = hashlib.sha256()
-    for name, tensor in _backbone_tensors(backbone).items():
+    for name, tensor in original_tensors(backbone).items():
         if name in without:
             continue
         if tensor.is_meta:
@@ -53,7 +53,7 @@ def weights_fingerprint(backbone: nn.Module, without: Collection[str]) -> str:
     return digest.hexdigest()[:_LENGTH]
 
 
-def _backbone_tensors(backbone: nn.Module) -> dict[str, torch.Tensor]:
+def original_tensors(backbone: nn.Module) -> dict[str, torch.Tensor]:
     """The backbone's parameters with the values they had before any delta took them."""
     attached = deltas(backbone).values()
     created = {name for delta in attached for name in delta.created}

@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 
     from deltanb.checkpoints._saved import Saved
 
-__all__ = ["KEYS", "read_lora"]
+__all__ = ["EMBEDDING", "LINEAR", "read_lora"]
 
-# What PEFT calls a tensor, and what it is called here. PEFT may put the adapter's name behind it, or "weight".
-KEYS = {
-    "lora_A": "lora_A",
-    "lora_B": "lora_B",
-    "lora_embedding_A": "lora_A",
-    "lora_embedding_B": "lora_B",
-    "lora_magnitude_vector": "lora_magnitude",
-}
-_KEY = re.compile(rf"(?P<host>.+)\.(?P<part>{'|'.join(KEYS)})(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?")
+# A LoRA's tensors, with what PEFT calls them on a linear layer and on an embedding.
+LINEAR = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight", "lora_magnitude_vector": "lora_magnitude_vector"}
+EMBEDDING = {"lora_A": "lora_embedding_A", "lora_B": "lora_embedding_B", "lora_magnitude_vector": "lora_magnitude_vector"}
+_PARTS = {theirs.removesuffix(".weight"): own for names in (LINEAR, EMBEDDING) for own, theirs in names.items()}
+# Behind it PEFT may put the adapter's name, or "weight".
+_KEY = re.compile(rf"(?P<host>.+)\.(?P<part>{'|'.join(_PARTS)})(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?")
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "r": (int,),
@@ -79,7 +76,7 @@ def read_lora(folder: Folder) -> Saved:
         raise folder.refused(
             f"init_lora_weights={start!r}", why, "save with path_initial_model_for_weight_conversion, which makes it plain LoRA"
         )
-    adapter = folder.split(_KEY, KEYS, "lora")
+    adapter = folder.split(_KEY, _PARTS, "lora")
     r, alpha = settings.get("r", 8), settings.get("lora_alpha", 8)
     ranks = {host: of_pattern(settings.get("rank_pattern") or {}, host, r) for host in adapter.hosts}
     alphas = {host: of_pattern(settings.get("alpha_pattern") or {}, host, alpha) for host in adapter.hosts}
@@ -97,7 +94,7 @@ def read_lora(folder: Folder) -> Saved:
 
 
 def _flags(settings: dict[str, Any]) -> dict[str, bool]:
-    return {own: True for own, theirs in (("rslora", "use_rslora"), ("dora", "use_dora")) if settings.get(theirs)}
+    return {key: True for key in ("use_rslora", "use_dora") if settings.get(key)}
 
 
 def _table(key: str, values: dict[str, Any], usual: Any) -> dict[str, dict[str, Any]]:

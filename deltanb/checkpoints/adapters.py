@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from deltanb.checkpoints._saved import Saved
 
-__all__ = ["read"]
+__all__ = ["FILES", "read"]
+
+FILES = (
+    "adapter.safetensors",
+    "pytorch_adapter.bin",
+    "head_config.json",
+    "model_head.safetensors",
+    "pytorch_model_head.bin",
+)
 
 
 def read(folder: Path) -> Saved:

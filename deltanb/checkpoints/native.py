@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from deltanb.engine import DeltaModel
 
-__all__ = ["is_ours", "read", "settings", "write"]
+__all__ = ["facts_of", "is_ours", "is_sealed", "read", "seal", "sealed", "settings", "write"]
 
 _VERSION = 1
 _KEY = "deltanb"
 _SEAL = "sha256"
-_FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors", _SEAL)
+_FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors", "files", "extra", _SEAL)
 
 
 def write(delta: DeltaModel, folder: Path) -> None:
@@ -48,9 +48,9 @@ def write(delta: DeltaModel, folder: Path) -> None:
         msg = f"{delta.name!r} sits on a skeleton: there are no weights to save."
         raise DeltaError(msg, expected="Saving needs a backbone with weights.", try_="%delta backbone minilm")
     facts = settings(delta, tensors)
-    text = json.dumps({**facts, _SEAL: _seal(facts)}, indent=2, sort_keys=True)
+    text = sealed(facts)
     # One key of metadata: safetensors writes several in random order, and the same delta must give the same bytes.
-    replace_files({folder / WEIGHTS: save(tensors, metadata={_KEY: text}), folder / CONFIG: f"{text}\n".encode()})
+    replace_files({folder / WEIGHTS: save(tensors, metadata={_KEY: text.rstrip()}), folder / CONFIG: text.encode()})
 
 
 def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -102,9 +102,13 @@ def read(folder: Path) -> Saved:
     notes = _compare(read_json(folder / CONFIG), data, folder) if (folder / CONFIG).is_file() else [f"{folder} has no {CONFIG}"]
     if tensors_digest(tensors) != data["tensors"]["sha256"]:
         raise _altered(folder / WEIGHTS, "its tensors are not those that were saved")
+    return Saved(folder, "deltanb", tensors=tensors, notes=notes, **facts_of(data))
+
+
+def facts_of(data: dict[str, Any]) -> dict[str, Any]:
+    """What settings say about a delta, as `Saved` takes it."""
     config = AutoDeltaConfig.from_dict({key: value for key, value in data.items() if key not in _FACTS})
-    facts = {key: data[key] for key in ("name", "hosts", "freeze", "backbone")}
-    return Saved(folder, "deltanb", config, tensors, notes=notes, **facts)
+    return {"config": config, **{key: data[key] for key in ("name", "hosts", "freeze", "backbone")}}
 
 
 def is_ours(folder: Path) -> bool:
@@ -133,7 +137,7 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not text:
         msg = f"{path} is no delta: it holds tensors, but no settings of a delta."
         raise DeltaError(msg, expected="A delta is a folder that %delta save wrote.", try_="copy or download the folder again")
-    if not isinstance(data, dict) or data.get(_SEAL) != _seal(data):
+    if not isinstance(data, dict) or not is_sealed(data):
         raise _altered(path, "its settings are not those that were saved")
     return tensors, data
 
@@ -143,7 +147,17 @@ def _altered(path: Path, reason: str) -> DeltaError:
     return DeltaError(msg, expected="A delta is read only as it was written.", try_="copy or download the folder again")
 
 
-def _seal(data: dict[str, Any]) -> str:
+def sealed(facts: dict[str, Any]) -> str:
+    """Facts as the text of a JSON file, with a checksum of themselves."""
+    return json.dumps({**facts, _SEAL: seal(facts)}, indent=2, sort_keys=True) + "\n"
+
+
+def is_sealed(data: dict[str, Any]) -> bool:
+    """Whether facts are as they were written."""
+    return data.get(_SEAL) == seal(data)
+
+
+def seal(data: dict[str, Any]) -> str:
     """SHA-256 over the settings, but for itself."""
     text = json.dumps({key: value for key, value in data.items() if key != _SEAL}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -7,23 +7,29 @@ computed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.checkpoints._files import ADAPTER_CONFIG, read_json
+from deltanb.checkpoints import native
+from deltanb.checkpoints._files import ADAPTER_CONFIG, ADAPTER_FACTS, ADAPTER_WEIGHTS, read_json
+from deltanb.checkpoints._fingerprint import tensors_digest
 from deltanb.checkpoints._peft_common import Folder
 from deltanb.checkpoints._peft_lora import read_lora
+from deltanb.checkpoints._saved import Saved
 from deltanb.checkpoints._tensors import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deltanb.checkpoints._saved import Saved
+    from torch import nn
 
-__all__ = ["read"]
 
-_SAFE, _PICKLED = "adapter_model.safetensors", "adapter_model.bin"
+__all__ = ["PICKLED", "read"]
+
+PICKLED = "adapter_model.bin"
 _READERS: dict[str, Callable[[Folder], Saved]] = {"LORA": read_lora}
 
 
@@ -41,5 +47,37 @@ def read(folder: Path) -> Saved:
     if reader is None:
         msg = f"{folder} holds a PEFT adapter of type {settings['peft_type']!r}, which has no form here."
         raise DeltaError(msg, expected=f"One of PEFT's types: {', '.join(_READERS)}.")
-    path = folder / (_PICKLED if not (folder / _SAFE).exists() and (folder / _PICKLED).exists() else _SAFE)
-    return reader(Folder(folder, settings, read_tensors(path, f"PEFT writes {ADAPTER_CONFIG} and {_SAFE}.")))
+    path = folder / (PICKLED if not (folder / ADAPTER_WEIGHTS).exists() and (folder / PICKLED).exists() else ADAPTER_WEIGHTS)
+    saved = reader(Folder(folder, settings, read_tensors(path, f"PEFT writes {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}.")))
+    return _with_facts(saved) if (folder / ADAPTER_FACTS).is_file() else saved
+
+
+def _with_facts(saved: Saved) -> Saved:
+    """What deltanb itself noted when it wrote the folder, if the two files are still those that it wrote."""
+    facts = read_json(saved.folder / ADAPTER_FACTS)
+    if not native.is_sealed(facts):
+        msg = f"{saved.folder / ADAPTER_FACTS} was edited, or is damaged."
+        raise DeltaError(msg, expected="It must be as it was written.", try_="without that file the folder is read as PEFT's alone")
+    if any(hashlib.sha256((saved.folder / name).read_bytes()).hexdigest() != digest for name, digest in facts["files"].items()):
+        saved.notes.append(f"{ADAPTER_FACTS} was written for other files than those beside it, and is left out")
+        return saved
+    known = _known(saved, facts)
+    return known if known.fit is None else replace(known, fit=_Known(facts, saved.fit))
+
+
+def _known(saved: Saved, facts: dict[str, Any]) -> Saved:
+    """The delta that was written: nothing is left to guess once its tensors are those that were noted."""
+    tensors = {name: tensor for name, tensor in saved.tensors.items() if name not in facts["extra"]}
+    whole = tensors_digest(tensors) == facts["tensors"]["sha256"]
+    return Saved(saved.folder, "PEFT", tensors=tensors, fit=None if whole else saved.fit, **native.facts_of(facts))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Completes the reading of a type that needs the backbone, then takes what was noted."""
+
+    facts: dict[str, Any]
+    first: Callable[[Saved, nn.Module], Saved] | None
+
+    def __call__(self, saved: Saved, backbone: nn.Module) -> Saved:
+        return _known(self.first(saved, backbone), self.facts) if self.first else saved
