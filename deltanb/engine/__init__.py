@@ -5,6 +5,7 @@ from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
+from deltanb.engine._gradients import dead_parameters
 from deltanb.engine._hosts import match
 from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
 from deltanb.engine._naming import free_name
@@ -15,7 +16,10 @@ from deltanb.engine._switch import use, without_deltas
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
+from deltanb.engine.compacter import CompacterConfig, CompacterModel
 from deltanb.engine.lora import LoraConfig, LoraModel
+from deltanb.engine.low_rank_adapter import LowRankAdapterConfig, LowRankAdapterModel, LowRankLinear
+from deltanb.engine.parallel_adapter import ParallelAdapterConfig, ParallelAdapterLayer, ParallelAdapterModel
 from deltanb.engine.prefix import PrefixConfig, PrefixLayer, PrefixModel, PrefixNetwork
 
 __all__ = [
@@ -30,6 +34,8 @@ __all__ = [
     "BitFitConfig",
     "BitFitModel",
     "CommonOptions",
+    "CompacterConfig",
+    "CompacterModel",
     "Declaration",
     "DeltaModel",
     "DoraEmbeddingLayer",
@@ -38,12 +44,19 @@ __all__ = [
     "LoraEmbeddingLayer",
     "LoraLayer",
     "LoraModel",
+    "LowRankAdapterConfig",
+    "LowRankAdapterModel",
+    "LowRankLinear",
+    "ParallelAdapterConfig",
+    "ParallelAdapterLayer",
+    "ParallelAdapterModel",
     "Plan",
     "PrefixConfig",
     "PrefixLayer",
     "PrefixModel",
     "PrefixNetwork",
     "apply_declarations",
+    "dead_parameters",
     "declare",
     "delta_class",
     "deltas",

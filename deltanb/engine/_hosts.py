@@ -125,7 +125,7 @@ class Host:
         if isinstance(self.module, nn.Linear):
             return self.module.in_features
         if is_conv1d(self.module):
-            return int(self.module.weight.shape[0])  # type: ignore[union-attr]
+            return int(self.module.weight.shape[0])  # type: ignore[index]
         size = self.output_size  # refuses what a trial cannot tell either
         if _size_by_type(self.module):
             return size  # a norm

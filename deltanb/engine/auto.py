@@ -9,7 +9,10 @@ from deltanb._suggest import close
 from deltanb.engine import _upward
 from deltanb.engine.adapter import AdapterModel
 from deltanb.engine.bitfit import BitFitModel
+from deltanb.engine.compacter import CompacterModel
 from deltanb.engine.lora import LoraModel
+from deltanb.engine.low_rank_adapter import LowRankAdapterModel
+from deltanb.engine.parallel_adapter import ParallelAdapterModel
 from deltanb.engine.prefix import PrefixModel
 
 if TYPE_CHECKING:
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DELTA_TYPES", "AutoDeltaConfig", "AutoDeltaModel", "delta_class"]
 
-DELTA_TYPES: dict[str, type[DeltaModel]] = {cls.delta_type: cls for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel)}
+DELTA_TYPES: dict[str, type[DeltaModel]] = {
+    cls.delta_type: cls
+    for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel, LowRankAdapterModel, ParallelAdapterModel, CompacterModel)
+}
 
 # What checkpoints and old scripts add to the settings: facts about the run, no settings.
 _FACTS = {

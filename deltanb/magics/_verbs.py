@@ -21,6 +21,9 @@ DELTA_TYPES = {
     "lora": "a low-rank update beside each matched linear layer or embedding",
     "bitfit": "the biases in the matched modules, and nothing else",
     "prefix": "trainable keys and values before the text's, in each matched attention",
+    "low_rank_adapter": "an adapter whose two matrices are products of thin ones",
+    "parallel_adapter": "a bottleneck beside a pair of modules, given as two patterns: fc1 fc2",
+    "compacter": "an adapter whose two matrices are sums of Kronecker products",
 }
 
 
@@ -120,6 +123,10 @@ _ALL = (
         Option("seed", "int", "for the order of rows"),
         Option("max_length", "int", "tokens a row, at most"),
         Option("restart", "flag", "begin anew instead of going on"),
+        Option("cache_frozen", "flag", "run each text through the frozen lower layers once, and keep what they give"),
+        Option("cache_limit", "int", "megabytes that this may take in memory (500)"),
+        Option("cache_dtype", "text", "half, float16, bfloat16 or float32"),
+        Option("cache_on", "text", "memory, or disk for a temporary file"),
         *_COLUMNS,
     ), "train movie_reviews --epochs 1 --rows 3000"),
     Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
