@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Call", "Trace", "call_order", "first_input", "plain_experts", "probe", "quiet_fakes", "trial_inputs"]
+__all__ = ["Call", "Trace", "call_order", "first_input", "plain_experts", "probe", "quiet_fakes", "shaped_inputs", "trial_inputs"]
 
 _BATCH, _LENGTH = 2, 8
 
@@ -151,7 +151,7 @@ def _call(model: nn.Module, mode: Any) -> None:
     """Call the model on fake inputs; on a skeleton its parameters are exchanged for fake ones for the time of the call."""
     import torch
 
-    inputs = {key: mode.from_tensor(value) for key, value in _inputs(model).items()}
+    inputs = {key: mode.from_tensor(value) for key, value in shaped_inputs(model).items()}
     meta = {name: p for name, p in [*model.named_parameters(), *model.named_buffers()] if p.device.type == "meta"}
     if not meta:
         model(**inputs)
@@ -207,7 +207,7 @@ def trial_inputs(model: nn.Module) -> dict[str, Any]:
         msg = f"{type(model).__name__} is a skeleton: it has no weights to compute with."
         raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
     generator = torch.Generator().manual_seed(0)
-    inputs = _inputs(model)
+    inputs = shaped_inputs(model)
     for key, value in inputs.items():
         varied = torch.randn(value.shape, generator=generator).to(value) if value.is_floating_point() else _varied(model, value, generator)
         inputs[key] = varied[: 1 if getattr(model.config, "pad_token_id", 0) is None else None]  # without padding: one row at a time
@@ -228,8 +228,12 @@ def _varied(model: nn.Module, ids: Any, generator: Any) -> Any:
     return chosen
 
 
-def _inputs(model: nn.Module) -> dict[str, Any]:
-    """Inputs of the right kind and size, from the config."""
+def shaped_inputs(model: nn.Module) -> dict[str, Any]:
+    """Inputs of the right kind and size, from the config; their values mean nothing, so a skeleton will do.
+
+    Raises:
+        DeltaError: the model has no config to make inputs from.
+    """
     import torch
 
     config = getattr(model, "config", None)
