@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 from deltanb.training._evaluate import EvaluationResult, evaluate
+from deltanb.training._frozen import FrozenCache
 from deltanb.training._predict import PredictionResult, predict
 from deltanb.training._rates import RATES
 from deltanb.training._result import TrainingResult
 from deltanb.training._train import train
 
-__all__ = ["RATES", "EvaluationResult", "PredictionResult", "TrainingResult", "evaluate", "predict", "train"]
+__all__ = ["RATES", "EvaluationResult", "FrozenCache", "PredictionResult", "TrainingResult", "evaluate", "predict", "train"]

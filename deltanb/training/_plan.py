@@ -29,6 +29,7 @@ class Plan:
         tokens: tokens that go forward and back in all steps together.
         measurements: how often the held-out rows are gone through.
         speed: seconds a token, once measured.
+        short_speed: the same past the frozen part, where its outputs are kept.
     """
 
     train: Encoded
@@ -37,11 +38,21 @@ class Plan:
     tokens: int
     measurements: int
     speed: Speed | None = None
+    short_speed: Speed | None = None
 
-    @property
-    def training_seconds(self) -> float:
-        """Expected time of the steps alone; 0 while nothing was timed."""
-        return self.tokens * self.speed.train if self.speed else 0.0
+    def training_seconds(self, tokens: int) -> float:
+        """Expected time of the steps up to so many tokens; 0 while nothing was timed."""
+        if not self.speed:
+            return 0.0
+        if not self.short_speed:
+            return tokens * self.speed.train
+        once = min(tokens, self.train.tokens)
+        return tokens * self.short_speed.train + once * max(0.0, self.speed.forward - self.short_speed.forward)
+
+    def share(self, tokens: int) -> float:
+        """Which part of the time of all steps has passed after so many tokens, as far as expected."""
+        whole = self.training_seconds(self.tokens)
+        return self.training_seconds(tokens) / whole if whole else tokens / self.tokens
 
     @property
     def measuring_seconds(self) -> float:
@@ -57,7 +68,7 @@ class Plan:
         if not self.speed:
             return 0.0
         before = texts_before * self.train.tokens / len(self.train.rows) * self.speed.forward
-        return before + self.training_seconds + self.measuring_seconds * self.measurements
+        return before + self.training_seconds(self.tokens) + self.measuring_seconds * self.measurements
 
     def preface(self, trainable: Trainable, settings: Settings, rate: float, *, texts_before: int, done: int) -> str:
         """What trains; how much, how fast and how long; what of the texts is lost.

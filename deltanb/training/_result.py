@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deltanb.training._baseline import Baseline
+    from deltanb.training._frozen import Kept
 
 __all__ = ["COLUMNS", "TrainingResult", "cell_now"]
 
@@ -51,6 +52,7 @@ class TrainingResult(Report):
         verdict: what there is to say after it.
         label_names: the classes.
         baseline: what the head alone reaches, if that is known.
+        kept: what ``cache_frozen`` did; None without it.
         drawn_in: the notebook cell whose live display has ended as this result.
     """
 
@@ -67,6 +69,7 @@ class TrainingResult(Report):
     verdict: str
     label_names: list[str]
     baseline: Baseline | None = None
+    kept: Kept | None = None
     drawn_in: object = None
 
     @property
@@ -106,6 +109,7 @@ class TrainingResult(Report):
         found += [(f"{name}, held-out rows", f"{self.metrics[name]:.3f}") for name in ("loss", "f1") if name in self.metrics]
         before = f" (this run {number(self.steps)})" if self.steps_total > self.steps else ""
         found += [("steps", number(self.steps_total) + before), ("learning rate", f"{self.settings['lr']:g}")]
+        found += [("frozen part", str(self.kept))] if self.kept else []
         return [list(row) for row in [*found, ("time", duration(self.seconds))]]
 
     def _ipython_display_(self) -> None:

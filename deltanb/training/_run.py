@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._quiet import quiet
 from deltanb.training._compare import Comparison
-from deltanb.training._encoding import collator, encode
-from deltanb.training._forward import logits_of
+from deltanb.training._encoding import Encoded, collator, encode
+from deltanb.training._forward import device_of, logits_of
+from deltanb.training._frozen import FrozenPart
+from deltanb.training._gradients import checkpointing_kept, gradient_notes
 from deltanb.training._guards import Backup, model_kept, random_kept
 from deltanb.training._labels import remember_labels
 from deltanb.training._metrics import metrics_of
@@ -27,11 +30,12 @@ from deltanb.training._words import stopped, verdict
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from deltanb.datasets import TextData
     from deltanb.training._baseline import Baseline
     from deltanb.training._display import Live
-    from deltanb.training._encoding import Encoded
+    from deltanb.training._frozen import FrozenCache
     from deltanb.training._settings import Settings
     from deltanb.training._subject import Subject
 
@@ -52,9 +56,10 @@ class Run:
         baseline: what the head alone reaches, if the caller says; False: do not ask; True: find out.
         on_step: the caller's, after each step.
         stop: set by the caller to stop after the present step.
+        cache: of the caller, for what ``cache_frozen`` keeps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         subject: Subject,
         task: TextData,
@@ -65,6 +70,7 @@ class Run:
         baseline: Baseline | bool = True,
         on_step: Callable[[dict[str, float]], object] | None = None,
         stop: threading.Event | None = None,
+        cache: FrozenCache | None = None,
     ) -> None:
         self.subject, self.task, self.settings, self.live = subject, task, settings, live
         self.on_step, self.stop = on_step, stop
@@ -81,6 +87,8 @@ class Run:
         self.interrupted = False
         self.progress = Progress.after(self.history)
         self.plan = plan_for(_encoded(subject, task.train, settings), _encoded(subject, task.test, settings), settings)
+        self.cache = cache
+        self.frozen: FrozenPart | None = None
         self.tokens_done = 0
         self.started = time.monotonic()
 
@@ -110,7 +118,7 @@ class Run:
         return len(self.history) - self.steps_before
 
     def _train(self) -> None:
-        with model_kept(self.subject.bare), TemporaryDirectory() as folder:
+        with model_kept(self.subject.bare), checkpointing_kept(self.subject.bare), TemporaryDirectory() as folder:
             try:
                 self._prepare(folder)
                 self._estimate()
@@ -138,12 +146,35 @@ class Run:
         )
         if plan.steps > _FEW_STEPS:
             plan.speed = measure_speed(self.subject, plan.train, collate, self.settings.batch_size)
+        notes = self._cut(collate)
         self.compared.look_up()
         texts = self.compared.texts(plan)
         self.progress.preface = plan.preface(self.trainable, self.settings, self.rate, texts_before=texts, done=self.steps_before)
+        self.progress.preface = " ".join([self.progress.preface, *notes])
         self.progress.end = self.steps_before + plan.steps
         self.progress.levels = self.compared.levels
         self.live.start(self.progress)
+
+    def _cut(self, collate: Any) -> list[str]:
+        """Find what need not be computed again and again; gives what is to be said about it."""
+        plan, settings = self.plan, self.settings
+        if not settings.cache_frozen:
+            shortest = [plan.train.rows[plan.train.by_length()[0]]]
+            batch = {key: tensor.to(device_of(self.subject.model)) for key, tensor in collate(shortest).items()}
+            compiled = self.subject.model is not self.subject.bare
+            return [] if compiled else gradient_notes(self.subject.bare, batch, settings.trainer)
+        measured_again = self.cache is not None or plan.measurements > 1
+        rows = Encoded([*plan.train.rows, *(plan.test.rows if measured_again else [])], cut=0)
+        self.frozen = FrozenPart(self.subject, rows, settings, self.cache)
+        if plan.speed:
+            with self.frozen.rehearsal():
+                for _ in range(2):  # the first time keeps the texts
+                    plan.short_speed = measure_speed(self.subject, plan.train, collate, settings.batch_size)
+        few = plan.tokens <= plan.train.tokens and self.cache is None
+        return [*self.frozen.notes, *(["That helps from the second pass on, and this run makes one."] if few else [])]
+
+    def _short_way(self) -> AbstractContextManager[None]:
+        return self.frozen.skipped() if self.frozen else nullcontext()
 
     def _seeded(self) -> Settings:
         """The settings, with another order of rows for each run that goes on."""
@@ -164,7 +195,8 @@ class Run:
 
         transformers.set_seed(self._seeded().seed)
         self.progress.began = time.monotonic()
-        self.trainer.train()
+        with self._short_way():
+            self.trainer.train()
         self.interrupted = self.steps < self.plan.steps and self.stop is not None and self.stop.is_set()
 
     def _after_step(self, step: int, epoch: float, loss: float, rate: float, tokens: int) -> None:
@@ -175,7 +207,7 @@ class Run:
         self.history.append(row)
         if self.settings.eval_every and step % self.settings.eval_every == 0 and step < self.plan.steps:
             row["accuracy"] = self._scored()["accuracy"]
-        share, texts = self.tokens_done / self.plan.tokens, step * self.settings.batch_size
+        share, texts = self.plan.share(self.tokens_done), step * self.settings.batch_size
         self.progress.step(row, texts=texts, share=share, after=self.plan.measuring_seconds)
         self.progress.share = step / self.plan.steps
         self.live.update(self.progress)
@@ -193,7 +225,8 @@ class Run:
         if self.interrupted:
             return
         try:
-            self.metrics = self._scored()
+            with self._short_way():
+                self.metrics = self._scored()
         except KeyboardInterrupt:
             self.interrupted = True
             return
@@ -226,6 +259,7 @@ class Run:
             verdict=said,
             label_names=list(self.task.label_names),
             baseline=self.compared.baseline,
+            kept=self.frozen.kept if self.frozen else None,
         )
 
 

@@ -44,6 +44,10 @@ class Settings:
         max_length: longest text in tokens; the rest of a longer one is cut.
         weight_decay: of AdamW, on weight matrices.
         warmup: share of the steps in which the learning rate rises from 0; afterwards it falls to 0.
+        cache_frozen: whether the outputs of the frozen lower part are kept from one pass to the next.
+        cache_limit: megabytes that they may take in memory.
+        cache_dtype: in which they are kept; ``half``: the model's own half precision, or float16.
+        cache_on: ``memory``, or ``disk`` for a temporary file.
         trainer: further arguments of ``transformers.TrainingArguments``.
 
     Raises:
@@ -66,6 +70,10 @@ class Settings:
     max_length: int = 128
     weight_decay: float = 0.01
     warmup: float = 0.1
+    cache_frozen: bool = False
+    cache_limit: int = 500
+    cache_dtype: str = "half"
+    cache_on: str = "memory"
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +85,9 @@ class Settings:
         _whole("batch_size", self.batch_size, 1, try_="batch_size=32")
         _whole("max_length", self.max_length, 2)
         _whole("seed", self.seed, 0, _LARGEST_SEED)
+        _whole("cache_limit", self.cache_limit, 1, try_="cache_limit=500")
+        _one_of("cache_dtype", self.cache_dtype, ("half", "float16", "bfloat16", "float32"))
+        _one_of("cache_on", self.cache_on, ("memory", "disk"))
         for name in ("max_steps", "eval_every"):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name), 1)
@@ -109,6 +120,12 @@ def _whole(name: str, value: object, least: int, most: int | None = None, *, try
         return
     upto = "" if most is None else f" to {most}"
     raise DeltaError(f"{name}={value!r} is not usable.", expected=f"A whole number from {least}{upto} is needed.", try_=try_)
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        nearest = close(value, choices) if isinstance(value, str) else []
+        raise DeltaError(f"{name}={value!r} is not usable.", expected=f"One of {', '.join(choices)} is needed.", nearest=nearest)
 
 
 def _check_trainer_options(options: dict[str, Any]) -> None:

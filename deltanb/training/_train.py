@@ -9,6 +9,7 @@ from deltanb._errors import DeltaError
 from deltanb.datasets import as_text_data
 from deltanb.training._baseline import Baseline
 from deltanb.training._display import live_display
+from deltanb.training._frozen import FrozenCache
 from deltanb.training._result import TrainingResult
 from deltanb.training._run import Run
 from deltanb.training._settings import Settings
@@ -46,6 +47,10 @@ def train(  # noqa: PLR0913
     baseline: TrainingResult | float | bool = True,
     on_step: Callable[[dict[str, float]], object] | None = None,
     stop: threading.Event | None = None,
+    cache_frozen: FrozenCache | bool = False,
+    cache_limit: int = 500,
+    cache_dtype: str = "half",
+    cache_on: str = "memory",
     **trainer: Any,
 ) -> TrainingResult:
     """Train whatever is trainable in a model to classify texts.
@@ -77,6 +82,12 @@ def train(  # noqa: PLR0913
             cheap) or False.
         on_step: called after each step with its row of the history.
         stop: set it (from another thread) to stop after the present step, like an interrupt.
+        cache_frozen: keep what the frozen blocks below the first one that trains give, so that each text passes them once: later
+            passes then cost k/L of one where k of L blocks are left. These blocks run without dropout. A `FrozenCache` keeps
+            it for the next run too.
+        cache_limit: megabytes that this may take in memory.
+        cache_dtype: ``half`` (the model's own, or float16), ``float16``, ``bfloat16``, or ``float32``, which rounds nothing.
+        cache_on: ``memory``, or ``disk``: a temporary file without a limit.
         trainer: further arguments of ``transformers.TrainingArguments``, such as ``bf16=True``.
 
     Returns:
@@ -104,6 +115,10 @@ def train(  # noqa: PLR0913
         max_length=max_length,
         weight_decay=weight_decay,
         warmup=warmup,
+        cache_frozen=_caches(cache_frozen),
+        cache_limit=cache_limit,
+        cache_dtype=cache_dtype,
+        cache_on=cache_on,
         trainer=trainer,
     )
     subject = subject_of(model, tokenizer)
@@ -122,6 +137,7 @@ def train(  # noqa: PLR0913
         baseline=_baseline(baseline, len(task.test)),
         on_step=on_step,
         stop=stop,
+        cache=cache_frozen if isinstance(cache_frozen, FrozenCache) else None,
     )
     return run.go()
 
@@ -140,6 +156,12 @@ def _check_trainable(subject: Subject) -> None:
 def _check_resume(resume: object) -> None:
     if resume is not None and not isinstance(resume, TrainingResult):
         raise DeltaError(f"resume={resume!r} is not the result of a run.", expected="What train returned is needed.", try_="resume=result")
+
+
+def _caches(given: object) -> bool:
+    if not isinstance(given, FrozenCache | bool):
+        raise DeltaError(f"cache_frozen={given!r} is not usable.", expected="True, False or a FrozenCache is needed.")
+    return given is not False
 
 
 def _baseline(given: object, rows: int) -> Baseline | bool:

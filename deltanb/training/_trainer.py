@@ -15,6 +15,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from deltanb._errors import DeltaError
+from deltanb.training._gradients import input_gradients_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,11 +86,22 @@ def diverged(step: int, rate: float, usual: float) -> DeltaError:
     )
 
 
+class _NoInputGradients(transformers.TrainerCallback):
+    """Nothing below what trains gets a gradient, with activation checkpointing neither."""
+
+    def __init__(self, trainer: dict[str, Any]) -> None:
+        self._given = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """Checkpointing has just been switched on."""
+        input_gradients_off(kwargs["model"], self._given)
+
+
 class SilentTrainer(transformers.Trainer):
     """A Trainer that reports to a `Watch` alone."""
 
-    def __init__(self, watch: Watch, **options: Any) -> None:
-        super().__init__(callbacks=[watch], **options)
+    def __init__(self, watch: Watch, given: dict[str, Any], **options: Any) -> None:
+        super().__init__(callbacks=[watch, _NoInputGradients(given)], **options)
         self.watch = watch
         # These models average the loss over the batch; Trainer would take any **kwargs for a promise to do otherwise.
         self.model_accepts_loss_kwargs = False
@@ -132,7 +144,7 @@ def make_trainer(
     }
     try:
         args = transformers.TrainingArguments(**{**given, **settings.trainer})
-        return SilentTrainer(watch, model=subject.model, args=args, train_dataset=encoded.rows, data_collator=collate)
+        return SilentTrainer(watch, settings.trainer, model=subject.model, args=args, train_dataset=encoded.rows, data_collator=collate)
     except (TypeError, ValueError) as error:
         raise DeltaError(f"transformers' Trainer refuses these settings: {error}", expected=f"Given: {settings.trainer}.") from error
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from deltanb.backbones import Backbone
     from deltanb.engine import DeltaModel
+    from deltanb.training import FrozenCache
 
 __all__ = ["Core"]
 
@@ -42,6 +43,7 @@ class Core:
         self.before: Any = None
         self.result: Any = None
         self.first_values: dict[str, tuple[int, torch.Tensor]] = {}
+        self.frozen: FrozenCache | None = None
         self.steps: list[Step] = []
         self.undone: list[Step] = []
         self.saved_to: dict[int, set[str]] = {}

@@ -83,7 +83,7 @@ class Learn(Core):
             restart: put everything that trained back to its values before the first run.
             text: name of the column with the text.
             label: name of the column with the label.
-            **options: of `deltanb.training.train`.
+            **options: of `deltanb.training.train`; what ``cache_frozen`` keeps is there for the next run with it.
         """
         from deltanb.training import train
 
@@ -99,7 +99,7 @@ class Learn(Core):
             self._remember_first_values()
             resume = None if restart else self.result
             with step.shield.lifted():
-                result = train(backbone, data, resume=resume, **options)
+                result = train(backbone, data, resume=resume, **{**options, **self._cache(options)})
             step.values_now = trainable_values(backbone.model) if undoable else {}
             step.undoable = undoable
             self.result = result
@@ -107,6 +107,16 @@ class Learn(Core):
             step.restarts = restart
             step.python += [f"result = {call('deltanb.train', 'backbone', 'data', *goes_on, **options)}", "print(result.metrics)"]
         return result
+
+    def _cache(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What ``cache_frozen`` keeps stays for the next run; a run without it frees the memory."""
+        from deltanb.training import FrozenCache
+
+        if not options.get("cache_frozen"):
+            self.frozen = None
+            return {}
+        self.frozen = self.frozen or FrozenCache()
+        return {"cache_frozen": self.frozen}
 
     def _remember_first_values(self) -> None:
         for name, parameter in self.model.named_parameters():

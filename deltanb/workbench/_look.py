@@ -44,7 +44,7 @@ class Look(Core):
                 delta.detach()
             self._backbone = loaded
             names = [self.park(delta) for delta in old]
-            self.before, self.result, self.first_values = snapshot(loaded.model), None, {}
+            self.before, self.result, self.first_values, self.frozen = snapshot(loaded.model), None, {}, None
             name = variable or ("your_model" if loaded.kind == "yours" else "")
             source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else f"backbone = {loaded.code}"
             step.python = [source, "model = backbone.model"]
