@@ -21,6 +21,7 @@ from deltanb.engine.lora import LoraConfig, LoraModel
 from deltanb.engine.low_rank_adapter import LowRankAdapterConfig, LowRankAdapterModel, LowRankLinear
 from deltanb.engine.parallel_adapter import ParallelAdapterConfig, ParallelAdapterLayer, ParallelAdapterModel
 from deltanb.engine.prefix import PrefixConfig, PrefixLayer, PrefixModel, PrefixNetwork
+from deltanb.engine.soft_prompt import SoftPromptConfig, SoftPromptLayer, SoftPromptModel
 
 __all__ = [
     "DELTA_TYPES",
@@ -55,6 +56,9 @@ __all__ = [
     "PrefixLayer",
     "PrefixModel",
     "PrefixNetwork",
+    "SoftPromptConfig",
+    "SoftPromptLayer",
+    "SoftPromptModel",
     "apply_declarations",
     "dead_parameters",
     "declare",

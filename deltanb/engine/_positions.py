@@ -15,7 +15,7 @@ from deltanb.structure import backbone_modules
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["PlainCache", "ShiftPositions", "bias_owner", "is_relative", "position_modules"]
+__all__ = ["PlainCache", "ShiftPositions", "bias_owner", "counters", "is_relative", "position_modules"]
 
 _TABLES = ("wpe", "position_embeddings", "position_embedding", "embed_positions")
 
@@ -101,11 +101,21 @@ def position_modules(backbone: nn.Module, names: list[str]) -> list[str]:
     return list(found)
 
 
+def counters(backbone: nn.Module) -> list[str]:
+    """The tables of positions that count by themselves, as BART's do."""
+    return [name for name, module in backbone_modules(backbone) if _counts(module)]
+
+
+def _counts(module: nn.Module) -> bool:
+    from torch import nn
+
+    return isinstance(module, nn.Embedding) and "past_key_values_length" in inspect.signature(module.forward).parameters
+
+
 def _tells_positions(name: str, module: nn.Module) -> bool:
     from torch import nn
 
     if isinstance(module, nn.Embedding) and type(module).forward is nn.Embedding.forward:
         return name.rpartition(".")[2] in _TABLES
-    parameters = inspect.signature(module.forward).parameters
-    by_length = isinstance(module, nn.Embedding) and "past_key_values_length" in parameters
-    return by_length or (type(module).__name__.endswith("RotaryEmbedding") and "position_ids" in parameters)
+    rotary = type(module).__name__.endswith("RotaryEmbedding") and "position_ids" in inspect.signature(module.forward).parameters
+    return rotary or _counts(module)

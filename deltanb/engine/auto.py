@@ -14,6 +14,7 @@ from deltanb.engine.lora import LoraModel
 from deltanb.engine.low_rank_adapter import LowRankAdapterModel
 from deltanb.engine.parallel_adapter import ParallelAdapterModel
 from deltanb.engine.prefix import PrefixModel
+from deltanb.engine.soft_prompt import SoftPromptModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ __all__ = ["DELTA_TYPES", "AutoDeltaConfig", "AutoDeltaModel", "delta_class"]
 
 DELTA_TYPES: dict[str, type[DeltaModel]] = {
     cls.delta_type: cls
-    for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel, LowRankAdapterModel, ParallelAdapterModel, CompacterModel)
+    for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel, SoftPromptModel, LowRankAdapterModel, ParallelAdapterModel, CompacterModel)
 }
 
 # What checkpoints and old scripts add to the settings: facts about the run, no settings.

@@ -21,6 +21,7 @@ DELTA_TYPES = {
     "lora": "a low-rank update beside each matched linear layer or embedding",
     "bitfit": "the biases in the matched modules, and nothing else",
     "prefix": "trainable keys and values before the text's, in each matched attention",
+    "soft_prompt": "trainable embeddings before the text's; the place is given by the model",
     "low_rank_adapter": "an adapter whose two matrices are products of thin ones",
     "parallel_adapter": "a bottleneck beside a pair of modules, given as two patterns: fc1 fc2",
     "compacter": "an adapter whose two matrices are sums of Kronecker products",

@@ -1,0 +1,246 @@
+"""Rows before the text: how they get into a model, and out of what it gives.
+
+A model that is called on a text of T tokens computes on n + T rows. What the caller handed over is never changed: masks
+and ids are lengthened as copies. Once the rows are in a cache they are not put in again; the mask stays longer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from deltanb._errors import DeltaError
+from deltanb.engine._insertion import Hook, PreHook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+__all__ = ["CutRows", "FixedPositions", "LongerLabels", "LongerMask", "PrependRows"]
+
+_CUMULATED = ("opt", "biogpt")  # families that count positions by the attention mask
+
+
+class _Named:
+    """A hook that sees the arguments of a module by their names."""
+
+    names: tuple[str, ...] = ()
+
+    def note(self, module: nn.Module) -> None:
+        """Note what the module calls its arguments."""
+        self.names = tuple(inspect.signature(module.forward).parameters)
+
+    def given(self, args: Any, kwargs: Any) -> dict[str, Any]:
+        """The arguments of one call by name."""
+        return {**dict(zip(self.names, args, strict=False)), **kwargs}
+
+
+class PrependRows(_Named, PreHook):
+    """The rows before the text, with everything that has to be as long.
+
+    Args:
+        rows: holds them, as ``soft_embeds`` [n, d].
+        expand: arguments that get n more entries for each text, and the value of those.
+        shift: whether the text's positions come after those of the rows; otherwise all rows stand at the first position.
+    """
+
+    def __init__(self, rows: nn.Module, expand: Mapping[str, int], *, shift: bool) -> None:
+        self.rows = rows
+        self.expand = dict(expand)
+        self.shift = shift
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        self.note(module)
+        return super().register(module)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        given = self.given(args, kwargs)
+        ids, embeds = given.get("input_ids"), given.get("inputs_embeds")
+        if (ids is None) == (embeds is None):
+            return args, kwargs  # the model says what is wrong
+        past = _cached(given)
+        count = len(self.rows.soft_embeds)  # type: ignore[arg-type]
+        if "position_ids" in self.names:
+            given["position_ids"] = self._positions(host, given, past)
+        for key, value in self.expand.items():
+            if given.get(key) is not None and (not past or key == "attention_mask"):
+                given[key] = _longer(given[key], count, value, key)
+        if not past:
+            texts = host.get_input_embeddings()(ids.view(-1, ids.shape[-1])) if embeds is None else embeds  # type: ignore[operator]
+            rows = self.rows().to(texts).expand(texts.shape[0], -1, -1)
+            given |= {"input_ids": None, "inputs_embeds": torch.cat([rows, texts], 1)}
+        return (), given
+
+    def _positions(self, host: nn.Module, given: Mapping[str, Any], past: int) -> torch.Tensor | None:
+        """Positions of what the model is called on: the text's, and before them those of the rows."""
+        text, count = given.get("position_ids"), len(self.rows.soft_embeds)  # type: ignore[arg-type]
+        if self.shift and text is None:
+            return None  # the model counts from the first row
+        if text is None:
+            text = _text_positions(host, given, past and past - _rows_of(host))
+        if text.ndim != 2:  # noqa: PLR2004 - [batch, tokens]
+            msg = f"position_ids are of shape {list(text.shape)}: what the rows of a soft prompt would have there is not known."
+            raise DeltaError(msg, expected="One position for each token: [batch, tokens].")
+        text = text + count if self.shift else text
+        if past:
+            return text
+        first = _first_position(host)
+        rows = torch.arange(count, device=text.device) + first if self.shift else torch.full((count,), first, device=text.device)
+        return torch.cat([rows.to(text.dtype).expand(text.shape[0], -1), text], 1)
+
+
+class FixedPositions(_Named, PreHook):
+    """For a stack that counts its positions itself (BART's encoder): the text's are what they would be without rows.
+
+    Args:
+        count: n, how many rows are before the text.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        self.note(module)
+        return super().register(module)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        given = self.given(args, kwargs)
+        known = given.get("position_ids")
+        if known is None:
+            first = given[self.names[0]]
+            length = first[1] if isinstance(first, (torch.Size, tuple)) else first.shape[1]
+            known = torch.arange(length, device=host.weight.device)  # type: ignore[arg-type]
+        return (), {**given, "position_ids": (known - self.count).clamp(min=0)}
+
+
+class CutRows(_Named, Hook):
+    """Takes the rows out of what a module gives: hidden states are those of the text again.
+
+    Args:
+        count: n, how many.
+        last: whether the last hidden state still has them, too; False where a module inside cuts that one already.
+    """
+
+    def __init__(self, count: int, *, last: bool = True) -> None:
+        self.count = count
+        self.last = last
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        self.note(module)
+        return super().register(module)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_hook``."""
+        given = self.given(args, kwargs)
+        embeds = given.get("inputs_embeds", given.get("hidden_states"))
+        if embeds is None or _cached(given) not in (0, embeds.shape[1]):
+            return output  # the rows were in the cache before this call
+        if isinstance(output, dict):
+            keys = ["last_hidden_state", "hidden_states"] if self.last else ["hidden_states"]
+            return type(output)(**{**output, **{key: self._without(output[key]) for key in keys if output.get(key) is not None}})
+        if isinstance(output, torch.Tensor):
+            return self._without(output)
+        return type(output)(self._without(part) if at or self.last else part for at, part in enumerate(output))
+
+    def _without(self, value: Any) -> Any:
+        """Without the rows, where it is a hidden state [batch, rows, d] or several; all else as it is."""
+        if isinstance(value, torch.Tensor):
+            return value[:, self.count :] if value.ndim == 3 else value  # noqa: PLR2004
+        return tuple(self._without(part) for part in value) if type(value) is tuple else value
+
+
+class LongerMask(_Named, PreHook):
+    """A decoder sees the rows before the text that its encoder read.
+
+    Args:
+        count: n, how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def register(self, module: nn.Module) -> Any:
+        """Hook in; the handle that comes back has a ``remove()``."""
+        self.note(module)
+        return super().register(module)
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        given = self.given(args, kwargs)
+        states, mask = given.get("encoder_hidden_states"), given.get("encoder_attention_mask")
+        if states is None or mask is None or states.shape[1] == mask.shape[-1]:
+            return args, kwargs
+        return (), {**given, "encoder_attention_mask": _longer(mask, self.count, 1, "encoder_attention_mask")}
+
+
+class LongerLabels(PreHook):
+    """Where the logits keep the rows, labels of tokens get as many entries that do not count.
+
+    Args:
+        count: n, how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        if kwargs.get("labels") is None:
+            return args, kwargs
+        return args, {**kwargs, "labels": _longer(kwargs["labels"], self.count, -100, "labels")}
+
+
+def _longer(value: torch.Tensor, count: int, fill: int, key: str) -> torch.Tensor:
+    """[batch, tokens] with ``count`` more entries in front."""
+    if not isinstance(value, torch.Tensor) or value.ndim != 2:  # noqa: PLR2004
+        shape = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+        msg = f"{key} is {shape}: a soft prompt cannot be put before it."
+        expected = "One entry for each token: [batch, tokens]. A static cache makes masks of another kind."
+        raise DeltaError(msg, expected=expected, try_="the default cache: leave cache_implementation out")
+    return torch.cat([value.new_full((value.shape[0], count), fill), value], 1)
+
+
+def _cached(given: Mapping[str, Any]) -> int:
+    """How many rows a cache holds."""
+    cache = given.get("past_key_values")
+    return 0 if cache is None else int(cache.get_seq_length())
+
+
+def _rows_of(host: nn.Module) -> int:
+    """All rows that soft prompts put before a module's text."""
+    hooks = host._forward_pre_hooks.values()  # noqa: SLF001 - torch has no public list of them
+    return sum(len(hook.rows.soft_embeds) for hook in hooks if isinstance(hook, PrependRows))  # type: ignore[arg-type]
+
+
+def _first_position(host: nn.Module) -> int:
+    """The position of a text's first token; RoBERTa's kind leaves out those up to the padding's."""
+    embeddings = getattr(host, "embeddings", None) or getattr(getattr(host, "base_model", None), "embeddings", None)
+    return int(embeddings.padding_idx) + 1 if hasattr(embeddings, "create_position_ids_from_input_ids") else 0
+
+
+def _text_positions(host: nn.Module, given: Mapping[str, Any], past: int) -> torch.Tensor:
+    """The positions that a model would give its text, [1 or batch, tokens].
+
+    Args:
+        host: the model.
+        given: what it is called with.
+        past: how many tokens of the text are in the cache.
+    """
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
+    like = given["inputs_embeds"] if ids is None else ids
+    first = _first_position(host)
+    if first and ids is not None:
+        seen = (ids != first - 1).long()
+        return (seen.cumsum(1) + past) * seen + first - 1
+    if getattr(host.config, "model_type", "") in _CUMULATED and mask is not None:
+        counted = (mask.long().cumsum(1) * mask - 1).long()
+        return counted[:, -like.shape[1] :]
+    return torch.arange(past, past + like.shape[1], device=like.device)[None] + first
