@@ -29,7 +29,16 @@ __all__ = ["DELTA_TYPES", "AutoDeltaConfig", "AutoDeltaModel", "delta_class"]
 
 DELTA_TYPES: dict[str, type[DeltaModel]] = {
     cls.delta_type: cls
-    for cls in (AdapterModel, LoraModel, BitFitModel, PrefixModel, SoftPromptModel, LowRankAdapterModel, ParallelAdapterModel, CompacterModel)
+    for cls in (
+        AdapterModel,
+        LoraModel,
+        BitFitModel,
+        PrefixModel,
+        SoftPromptModel,
+        LowRankAdapterModel,
+        ParallelAdapterModel,
+        CompacterModel,
+    )
 }
 
 # What checkpoints and old scripts add to the settings: facts about the run, no settings.
