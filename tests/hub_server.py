@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +90,12 @@ class HubServer:
         self.repositories[name] = Repository(**options)
         self.repositories[name].commit(files)
         return self.repositories[name]
+
+    def environment(self, home: Path, **more: str) -> dict[str, str]:
+        """The environment of a process that knows this hub alone, and keeps what it fetches under ``home``."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith("HF_") and not key.lower().endswith("_proxy")}
+        told = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        return {**own, **told, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
 
     def asked(self, part: str) -> list[str]:
         """Paths that were asked for and have ``part`` in them."""
@@ -208,6 +216,17 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": path, **_entry(path, content)} for path, content in found[1].items()]
         return {"id": name, "sha": found[0], "private": repository.private, "gated": False, "tags": [], "siblings": siblings}
 
+    def _tree(self, name: str, revision: str) -> Any:
+        found = self._repository(name).at(revision)
+        if found is None:
+            raise _Refused(404, "RevisionNotFound", "Invalid rev id")
+        rows = {path: _entry(path, content) for path, content in found[1].items()}
+        return [{"type": "file", "path": path, "oid": row["blobId"], "size": row["size"]} for path, row in rows.items()]
+
+    def _stop(self) -> Any:
+        self.hub.faults[""] = "close"
+        return {}
+
     def _preupload(self, name: str) -> Any:
         self._repository(name, write=True)
         files = json.loads(self.content)["files"]
@@ -282,6 +301,8 @@ _ROUTES: dict[str, Any] = {
     "/api/validate-yaml": _Handler._validate,
     f"/api/models/{_NAME}": _Handler._info,
     f"/api/models/{_NAME}/revision/(.+)": _Handler._info,
+    f"/api/models/{_NAME}/tree/(.+)": _Handler._tree,
+    "/stop": _Handler._stop,  # from now on nobody answers
     f"/api/models/{_NAME}/preupload/main": _Handler._preupload,
     f"/api/models/{_NAME}/commit/main": _Handler._commit,
     rf"/{_NAME}\.git/info/lfs/objects/batch": _Handler._batch,

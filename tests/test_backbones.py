@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from deltanb._errors import DeltaError
 from deltanb.backbones import Backbone, backbone_names, load_backbone, offline_choices
 from deltanb.backbones._byte_tokenizer import byte_tokenizer
 from deltanb.backbones._sizes import SIZES, find_size
+from tests.hub_server import HubServer
 
 # Published by the models' authors or counted from their published weights.
 COUNTS = {
@@ -506,51 +504,6 @@ def test_names_and_offline_choices_all_work() -> None:
 # --- the hub
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The least of a hub: one repository, answered from a folder, until somebody asks for /stop."""
-
-    root: Path
-    seen: list[str]
-    sha = "0123456789" * 4
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        stopped = "/stop" in self.seen
-        self.seen.append(path)
-        if stopped:
-            self.close_connection = True
-            return
-        content = self.content(path)
-        self.send_response(200 if content is not None else 404)
-        if content is None:
-            self.send_header("X-Error-Code", "EntryNotFound" if "/org/tiny/" in path else "RepoNotFound")
-        self.send_header("Content-Length", str(len(content or b"")))
-        self.send_header("ETag", f'"{path.rpartition("/")[2]}"')
-        self.send_header("X-Repo-Commit", self.sha)
-        self.end_headers()
-        if body and content is not None:
-            self.wfile.write(content)
-
-    def content(self, path: str) -> bytes | None:
-        files = {file.relative_to(self.root).as_posix(): file for file in self.root.rglob("*") if file.is_file()}
-        if path.startswith("/api/models/org/tiny/revision/"):
-            return json.dumps({"id": "org/tiny", "sha": self.sha, "siblings": [{"rfilename": name} for name in files]}).encode()
-        if path.startswith("/api/models/org/tiny/tree/"):
-            rows = [{"type": "file", "path": name, "size": file.stat().st_size, "oid": name} for name, file in files.items()]
-            return json.dumps(rows).encode()
-        name = path.removeprefix("/org/tiny/resolve/").partition("/")[2]
-        return files[name].read_bytes() if path.startswith("/org/tiny/resolve/") and name in files else None
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 # In one process, since each pays for its imports: structure, weights, what the hub lacks, and then no hub.
 VISIT = """
 import json, os, time, urllib.request
@@ -598,21 +551,13 @@ def visit(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     (root / "pytorch_model.bin").write_bytes(b"code")
     (root / "onnx").mkdir()
     (root / "onnx" / "model.safetensors").write_bytes(b"large")
-    handler = type("OurHub", (Hub,), {"root": root, "seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_") and not key.lower().endswith("_proxy")}
-    environment |= {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HOME": str(tmp_path_factory.mktemp("home")),
-        "PYTHONPATH": str(Path(choices.__file__).parent.parent.parent),
-    }
-    done = subprocess.run([sys.executable, "-c", VISIT], env=environment, capture_output=True, check=False, text=True, timeout=300)
-    server.shutdown()
-    server.server_close()
+    with HubServer() as hub:
+        hub.add("org/tiny", {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()})
+        environment = hub.environment(tmp_path_factory.mktemp("home"))
+        done = subprocess.run([sys.executable, "-c", VISIT], env=environment, capture_output=True, check=False, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     # Whatever else the hub client asks for concerns no model.
-    return json.loads(done.stdout) | {"requests": [path for path in handler.seen if "/org/" in path or path == "/mark"]}
+    return json.loads(done.stdout) | {"requests": [path for _, path, _ in hub.requests if "/org/" in path or path == "/mark"]}
 
 
 def test_a_skeleton_from_the_hub_fetches_only_the_config(visit: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deltanb._errors import DeltaError
+from deltanb._hub import hub_error, is_offline
 from deltanb._quiet import quiet
 from deltanb.backbones._choices import offline_sentence
 from deltanb.backbones._sizes import find_size
@@ -64,10 +65,10 @@ def hub_weights(name: str) -> Path:
 
 def _reachable(name: str) -> bool:
     """One short try: the hub client itself would try six times in 23 seconds."""
-    from huggingface_hub import constants, hf_hub_url, utils
+    from huggingface_hub import hf_hub_url, utils
 
     client: Any = utils
-    if constants.HF_HUB_OFFLINE:
+    if is_offline():
         return False
     try:
         client.get_session().head(hf_hub_url(name, "config.json"), timeout=_TIMEOUT)
@@ -84,21 +85,13 @@ def _ask(name: str, call: Any, *args: Any, **options: Any) -> str:
         return str(call(*args, **options))
     except errors.LocalEntryNotFoundError as error:
         raise _unreachable(name) from error
-    except errors.GatedRepoError as error:
-        raise DeltaError(
-            f"The hub asks for consent before it gives {name!r} away.",
-            expected=f"Accept the terms on its page, then log in. {_known(name)}",
-            try_="huggingface_hub.login()",
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise DeltaError(
-            f"The hub has no model {name!r}, or it is private.", expected=_known(name), try_="huggingface_hub.login()"
-        ) from error
     except errors.EntryNotFoundError as error:
         raise DeltaError(f"The hub's {name!r} has no config.json, so it is no model of transformers.") from error
-    except (errors.HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise DeltaError(f"The hub failed to give {name!r}: {reason}.", expected=offline_sentence()) from error
+    except Exception as error:
+        said = hub_error(error, name, also=_known(name))
+        if said is None:
+            raise
+        raise said from error
 
 
 def _known(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deltanb._errors import DeltaError
+from deltanb._hub import is_hub_id
 from deltanb._quiet import quiet
 from deltanb._suggest import close
 from deltanb.backbones._choices import backbone_names, minilm_folder, offline_sentence
@@ -76,7 +77,7 @@ def find_origin(spec: str, *, weights: bool) -> Origin:
             try_=f"%delta backbone {known[0]} --random",
         )
     hub = known[1].hub if known else spec
-    if _is_hub_id(hub):
+    if is_hub_id(hub):
         return Origin(known[0] if known else hub, f"{hub} on the hub", hub=hub)
     raise DeltaError(
         f"There is no backbone {spec!r}.",
@@ -148,21 +149,6 @@ def _models_in(folder: Path) -> list[str]:
         return sorted(str(path.parent) for path in folder.glob("*/config.json"))
     except OSError:
         return []
-
-
-def _is_hub_id(spec: str) -> bool:
-    from huggingface_hub import utils
-    from huggingface_hub.errors import HFValidationError
-
-    client: Any = utils
-
-    if spec.count("/") != 1:
-        return False
-    try:
-        client.validate_repo_id(spec)
-    except HFValidationError:
-        return False
-    return True
 
 
 def _minilm() -> Origin:
