@@ -79,8 +79,9 @@ class PrefixHook(Hook):
         if junction is None:
             junction = Junction(module)
             module.__dict__[JUNCTION] = junction
-            module.config = copy.copy(junction.config)
-            module.config._attn_implementation_internal = NAME  # noqa: SLF001 - the setter reaches into sub-configs
+            config = copy.copy(junction.config)
+            config._attn_implementation_internal = NAME  # noqa: SLF001 - the setter reaches into sub-configs
+            module.config = config
         junction.hooks.append(self)
         return _PrefixHandle(module, self)
 

@@ -42,13 +42,15 @@ class PrependRows(_Named, PreHook):
     """The rows before the text, with everything that has to be as long.
 
     Args:
-        rows: holds them, as ``soft_embeds`` [n, d].
+        rows: gives them, [n, d].
+        count: n.
         expand: arguments that get n more entries for each text, and the value of those.
         shift: whether the text's positions come after those of the rows; otherwise all rows stand at the first position.
     """
 
-    def __init__(self, rows: nn.Module, expand: Mapping[str, int], *, shift: bool) -> None:
+    def __init__(self, rows: nn.Module, count: int, expand: Mapping[str, int], *, shift: bool) -> None:
         self.rows = rows
+        self.count = count
         self.expand = dict(expand)
         self.shift = shift
 
@@ -64,21 +66,20 @@ class PrependRows(_Named, PreHook):
         if (ids is None) == (embeds is None):
             return args, kwargs  # the model says what is wrong
         past = _cached(given)
-        count = len(self.rows.soft_embeds)  # type: ignore[arg-type]
         if "position_ids" in self.names:
             given["position_ids"] = self._positions(host, given, past)
         for key, value in self.expand.items():
             if given.get(key) is not None and (not past or key == "attention_mask"):
-                given[key] = _longer(given[key], count, value, key)
+                given[key] = _longer(given[key], self.count, value, key)
         if not past:
-            texts = host.get_input_embeddings()(ids.view(-1, ids.shape[-1])) if embeds is None else embeds  # type: ignore[operator]
+            texts = embeds if ids is None else host.get_input_embeddings()(ids.view(-1, ids.shape[-1]))  # type: ignore[operator]
             rows = self.rows().to(texts).expand(texts.shape[0], -1, -1)
             given |= {"input_ids": None, "inputs_embeds": torch.cat([rows, texts], 1)}
         return (), given
 
     def _positions(self, host: nn.Module, given: Mapping[str, Any], past: int) -> torch.Tensor | None:
         """Positions of what the model is called on: the text's, and before them those of the rows."""
-        text, count = given.get("position_ids"), len(self.rows.soft_embeds)  # type: ignore[arg-type]
+        text, count = given.get("position_ids"), self.count
         if self.shift and text is None:
             return None  # the model counts from the first row
         if text is None:
@@ -217,16 +218,17 @@ def _cached(given: Mapping[str, Any]) -> int:
 def _rows_of(host: nn.Module) -> int:
     """All rows that soft prompts put before a module's text."""
     hooks = host._forward_pre_hooks.values()  # noqa: SLF001 - torch has no public list of them
-    return sum(len(hook.rows.soft_embeds) for hook in hooks if isinstance(hook, PrependRows))  # type: ignore[arg-type]
+    return sum(hook.count for hook in list[Any](hooks) if isinstance(hook, PrependRows))
 
 
 def _first_position(host: nn.Module) -> int:
     """The position of a text's first token; RoBERTa's kind leaves out those up to the padding's."""
-    embeddings = getattr(host, "embeddings", None) or getattr(getattr(host, "base_model", None), "embeddings", None)
+    model: Any = host
+    embeddings = getattr(getattr(model, "base_model", model), "embeddings", None)
     return int(embeddings.padding_idx) + 1 if hasattr(embeddings, "create_position_ids_from_input_ids") else 0
 
 
-def _text_positions(host: nn.Module, given: Mapping[str, Any], past: int) -> torch.Tensor:
+def _text_positions(host: Any, given: Mapping[str, Any], past: int) -> Any:
     """The positions that a model would give its text, [1 or batch, tokens].
 
     Args:

@@ -155,7 +155,8 @@ class SoftPromptModel(DeltaModel):
         """Where the text comes in, where its rows come out, and what lies between."""
         backbone, config, place = self.backbone_model, self.config, self.place
         count = config.soft_token_num
-        hooks: list[tuple[str, Hook]] = [(place, PrependRows(self.delta_modules[0], config.other_expand_ids, shift=config.shift_positions))]
+        first = PrependRows(self.delta_modules[0], count, config.other_expand_ids, shift=config.shift_positions)
+        hooks: list[tuple[str, Hook]] = [(place, first)]
         if not config.shift_positions:
             hooks += [(name, FixedPositions(count)) for name in self._counters()]
         if _is_pair(backbone):
