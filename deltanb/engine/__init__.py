@@ -17,6 +17,8 @@ from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
 from deltanb.engine.compacter import CompacterConfig, CompacterModel
+from deltanb.engine.ia3 import IA3Config, IA3Layer, IA3Model
+from deltanb.engine.ln_tuning import LnTuningConfig, LnTuningModel
 from deltanb.engine.lora import LoraConfig, LoraModel
 from deltanb.engine.low_rank_adapter import LowRankAdapterConfig, LowRankAdapterModel, LowRankLinear
 from deltanb.engine.parallel_adapter import ParallelAdapterConfig, ParallelAdapterLayer, ParallelAdapterModel
@@ -41,6 +43,11 @@ __all__ = [
     "DeltaModel",
     "DoraEmbeddingLayer",
     "DoraLayer",
+    "IA3Config",
+    "IA3Layer",
+    "IA3Model",
+    "LnTuningConfig",
+    "LnTuningModel",
     "LoraConfig",
     "LoraEmbeddingLayer",
     "LoraLayer",

@@ -95,9 +95,9 @@ class BaseDeltaConfig:
         """The options of this type alone, in order.
 
         Example:
-            >>> from deltanb.engine import AdapterConfig
-            >>> AdapterConfig.option_names()
-            ['bottleneck_dim', 'non_linearity']
+            >>> from deltanb.engine import IA3Config
+            >>> IA3Config.option_names()
+            ['feedforward_modules']
         """
         common = {entry.name for entry in dataclasses.fields(BaseDeltaConfig)}
         return [entry.name for entry in dataclasses.fields(cls) if entry.name not in common]
@@ -140,7 +140,7 @@ class BaseDeltaConfig:
         kind, optional = _without_none(kind)
         if optional and (value is None or value == "none"):
             return None
-        good = _table(value, *typing.get_args(kind)) if typing.get_origin(kind) is dict else _convert(value, kind)
+        good = _typed(value, kind)
         if good is None or not _inside(good, entry.metadata):
             wanted = _describe(kind, entry.metadata)
             choices = _choices(entry.metadata)
@@ -201,6 +201,16 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
     return (parts[0], True) if type(None) in typing.get_args(kind) else (kind, False)
 
 
+def _typed(value: Any, kind: Any) -> Any:
+    """The value as ``kind``: a table, a list of texts or one value; or None if it is none."""
+    if typing.get_origin(kind) is dict:
+        return _table(value, *typing.get_args(kind))
+    if typing.get_origin(kind) is list:
+        words = [_convert(entry, str) for entry in _as_list(value) or []]
+        return None if None in words else words
+    return _convert(value, kind)
+
+
 def _convert(value: Any, kind: Any) -> Any:
     """The value as ``kind``, or None if it is none."""
     if isinstance(value, str) and kind is not str:
@@ -249,6 +259,8 @@ def _describe(kind: Any, metadata: Any) -> str:
     if typing.get_origin(kind) is dict:
         inner = _describe(typing.get_args(kind)[1], metadata)
         return f"a dictionary of names to values, each {inner}"
+    if typing.get_origin(kind) is list:
+        return "a word or a list of words"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]
     if metadata.get("minimum") is not None:
         words += f" from {metadata['minimum']:g}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["AddParallel", "After", "Hook", "PreHook", "change_first", "plus", "reset_compiler"]
+__all__ = ["AddParallel", "After", "Before", "Hook", "PreHook", "change_first", "plus", "reset_compiler"]
 
 
 class Hook:
@@ -54,6 +54,21 @@ class After(Hook):
     def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
         return change_first(output, getattr(host, self.child))
+
+
+class Before(PreHook):
+    """``host(x)`` becomes ``host(child(x))``."""
+
+    def __init__(self, child: str) -> None:
+        self.child = child
+
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+        """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
+        child = getattr(host, self.child)
+        if args:
+            return (child(args[0]), *args[1:]), kwargs
+        key = "hidden_states" if "hidden_states" in kwargs else next(iter(kwargs))
+        return args, {**kwargs, key: child(kwargs[key])}
 
 
 class AddParallel(Hook):

@@ -10,6 +10,8 @@ from deltanb.engine import _upward
 from deltanb.engine.adapter import AdapterModel
 from deltanb.engine.bitfit import BitFitModel
 from deltanb.engine.compacter import CompacterModel
+from deltanb.engine.ia3 import IA3Model
+from deltanb.engine.ln_tuning import LnTuningModel
 from deltanb.engine.lora import LoraModel
 from deltanb.engine.low_rank_adapter import LowRankAdapterModel
 from deltanb.engine.parallel_adapter import ParallelAdapterModel
@@ -38,6 +40,8 @@ DELTA_TYPES: dict[str, type[DeltaModel]] = {
         LowRankAdapterModel,
         ParallelAdapterModel,
         CompacterModel,
+        IA3Model,
+        LnTuningModel,
     )
 }
 

@@ -25,6 +25,8 @@ DELTA_TYPES = {
     "low_rank_adapter": "an adapter whose two matrices are products of thin ones",
     "parallel_adapter": "a bottleneck beside a pair of modules, given as two patterns: fc1 fc2",
     "compacter": "an adapter whose two matrices are sums of Kronecker products",
+    "ia3": "a vector that scales keys, values and the inside of the feed-forward",
+    "ln_tuning": "the weights and biases of the matched norms, and nothing else",
 }
 
 

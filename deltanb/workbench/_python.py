@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from deltanb.engine import DELTA_TYPES
+
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
     from deltanb.workbench._step import Step
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["call", "construct", "freeze_call", "script"]
 
 _IMPORTS = {
-    "deltanb": ("AdapterModel", "BitFitModel", "LoraModel"),
+    "deltanb": tuple(sorted(kind.__name__ for kind in DELTA_TYPES.values())),
     "deltanb.checkpoints": ("transplant",),
     "deltanb.datasets": ("as_text_data",),
 }
