@@ -59,7 +59,7 @@ class PrependRows(_Named, PreHook):
         self.note(module)
         return super().register(module)
 
-    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
+    def __call__(self, host: Any, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
         given = self.given(args, kwargs)
         ids, embeds = given.get("input_ids"), given.get("inputs_embeds")
@@ -72,12 +72,12 @@ class PrependRows(_Named, PreHook):
             if given.get(key) is not None and (not past or key == "attention_mask"):
                 given[key] = _longer(given[key], self.count, value, key)
         if not past:
-            texts = embeds if ids is None else host.get_input_embeddings()(ids.view(-1, ids.shape[-1]))  # type: ignore[operator]
+            texts: Any = embeds if ids is None else host.get_input_embeddings()(ids.view(-1, ids.shape[-1]))
             rows = self.rows().to(texts).expand(texts.shape[0], -1, -1)
             given |= {"input_ids": None, "inputs_embeds": torch.cat([rows, texts], 1)}
         return (), given
 
-    def _positions(self, host: nn.Module, given: Mapping[str, Any], past: int) -> torch.Tensor | None:
+    def _positions(self, host: nn.Module, given: Mapping[str, Any], past: int) -> Any:
         """Positions of what the model is called on: the text's, and before them those of the rows."""
         text, count = given.get("position_ids"), self.count
         if self.shift and text is None:
@@ -199,7 +199,7 @@ class LongerLabels(PreHook):
         return args, {**kwargs, "labels": _longer(kwargs["labels"], self.count, -100, "labels")}
 
 
-def _longer(value: torch.Tensor, count: int, fill: int, key: str) -> torch.Tensor:
+def _longer(value: Any, count: int, fill: int, key: str) -> torch.Tensor:
     """[batch, tokens] with ``count`` more entries in front."""
     if not isinstance(value, torch.Tensor) or value.ndim != 2:  # noqa: PLR2004
         shape = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
@@ -224,7 +224,7 @@ def _rows_of(host: nn.Module) -> int:
 def _first_position(host: nn.Module) -> int:
     """The position of a text's first token; RoBERTa's kind leaves out those up to the padding's."""
     model: Any = host
-    embeddings = getattr(getattr(model, "base_model", model), "embeddings", None)
+    embeddings: Any = getattr(getattr(model, "base_model", model), "embeddings", None)
     return int(embeddings.padding_idx) + 1 if hasattr(embeddings, "create_position_ids_from_input_ids") else 0
 
 
