@@ -15,7 +15,7 @@ from deltanb.addressing import as_patterns, match_names, pattern_hits
 from deltanb.engine._ownership import check_free, parameter_of, swap, take
 from deltanb.engine._registry import Registry, registry_of, unwrapped
 from deltanb.engine._state_filter import sync_filters
-from deltanb.roles import family_of, role_names
+from deltanb.roles import roles_of
 from deltanb.structure import backbone_parameters, module_names, parameter_names
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[st
     if not patterns:
         return set()
     modules, parameters = module_names(backbone), parameter_names(backbone)
-    family = family_of(backbone)
-    roles = role_names(modules, family) if family else None
+    roles = roles_of(backbone)
     hit: set[str] = set()
     for pattern in patterns:
         direct = [] if "@" in pattern else pattern_hits(pattern, parameters)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb.addressing import MatchResult, as_patterns, match_names
 from deltanb.probe import probe
-from deltanb.roles import family_of, role_names
+from deltanb.roles import roles_of
 from deltanb.structure import backbone_modules, module_names, parameter_names
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequen
 
     model = unwrapped(model)
     names = module_names(model)
-    family = family_of(model)
     words = [*as_patterns(patterns), *(as_patterns(exclude, "exclude pattern") if exclude else ())]
     wants_roles = any("@" in word for word in words)
-    roles = role_names(names, family) if family and wants_roles else None
+    roles = roles_of(model) if wants_roles else None
     return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model))
 
 
