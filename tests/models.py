@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deltanb import AdapterModel, BitFitModel, LoraModel
+from deltanb.engine import DELTA_TYPES
 from tests.families import FAMILIES, batch_for, make
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 __all__ = [
     "FAMILIES",
     "MAKERS",
+    "SMALL",
     "assert_same",
     "bart",
     "batch_for",
     "bert",
     "learn",
     "make",
+    "of_type",
     "output_of",
     "same_state",
     "stir",
@@ -81,6 +84,23 @@ def same_state(model: nn.Module) -> tuple[Any, ...]:
     flags = [(name, p.requires_grad) for name, p in model.named_parameters()]
     values = {name: p.detach().clone() for name, p in model.named_parameters()}
     return str(model), list(model.state_dict()), flags, values
+
+
+# Type: options that make it small enough for a tiny model.
+SMALL: dict[str, dict[str, Any]] = {
+    "adapter": {"bottleneck_dim": 3},
+    "compacter": {"reduction_factor": 4, "hypercomplex_division": 2},
+    "lora": {"lora_r": 2},
+    "low_rank_adapter": {"reduction_factor": 4},
+    "parallel_adapter": {"bottleneck_dim": 3},
+    "prefix": {"prefix_token_num": 3, "embed_dim": 8, "mid_dim": 8},
+    "soft_prompt": {"soft_token_num": 3},
+}
+
+
+def of_type(kind: str, model: nn.Module, **options: Any) -> DeltaModel:
+    """A small delta of a type, on its default hosts unless told otherwise."""
+    return DELTA_TYPES[kind](model, **{**SMALL.get(kind, {}), **options})
 
 
 # Name: how to attach one to a tiny BERT; the three own different tensors.

@@ -1,7 +1,8 @@
-"""Parameters that train but receive no gradient: one trial pass forward and back, on copies of what trains.
+"""Parameters that train but receive no gradient: one trial pass forward and back, on stand-ins of what trains.
 
-The copies take the parameters' places for the time of the pass, so values, gradients and buffers of the model are never
-touched. They are moved a little first: a new LoRA's A has a gradient of exactly 0, because B is 0, and is not dead.
+The stand-ins take the parameters' places for the time of the pass, so values, gradients and buffers of the model are never
+touched. Those that are 0 throughout are moved a little: a new LoRA's A has a gradient of exactly 0, because B is 0, and
+is not dead.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dead_parameters"]
 
-_MOVED = 0.02  # standard deviation of what is added to the copies
+_MOVED = 0.02  # standard deviation of what is added to a uniform tensor
 _EXPERT_WORDS = ("expert", "experts")
 
 
@@ -64,7 +65,7 @@ def dead_parameters(
         >>> LoraModel(model, modified_modules=["query", "pooler.dense"]).freeze_module()
         >>> dead_parameters(model)
         {}
-        >>> dead_parameters(model, loss=lambda output: output.last_hidden_state.sum())
+        >>> dead_parameters(model, loss=lambda output: output.last_hidden_state[:, 0, 0].sum())
         {'pooler.dense.lora.lora_A': 'not reached', 'pooler.dense.lora.lora_B': 'not reached'}
     """
     model = unwrapped(model)
@@ -76,6 +77,9 @@ def dead_parameters(
     if real and skeleton:
         msg = f"{type(model).__name__} is a skeleton: it has no values to compute gradients with."
         raise DeltaError(msg, expected="values=False follows the shapes alone.", try_="deltanb.dead_parameters(model, values=False)")
+    if batch is None and not hasattr(model, "config"):
+        msg = f"{type(model).__name__} has no config, so no trial batch can be made for it."
+        raise DeltaError(msg, expected="A batch: inputs by name.", try_="deltanb.dead_parameters(model, {'input': tensor})")
     inputs = dict(batch) if batch is not None else trial_inputs(model) if real else shaped_inputs(model)
     if "use_cache" in inspect.signature(model.forward).parameters:
         inputs.setdefault("use_cache", False)
@@ -100,12 +104,19 @@ def _reason(name: str, *, reached: bool) -> str:
 
 def _real_gradients(model: nn.Module, training: Mapping[str, nn.Parameter], inputs: Any, loss: Callable[[Any], Any]) -> _Found:
     """For each parameter that trains: whether its gradient is other than 0, None where there is none."""
-    import torch
-
-    copies = {name: p.detach() + torch.randn(p.shape).to(p) * _MOVED for name, p in training.items()}
+    copies = {name: _moved(p.detach()) for name, p in training.items()}
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     gradients = _gradients(model, copies, buffers, inputs, loss)
     return {name: None if gradient is None else bool((gradient != 0).any()) for name, gradient in gradients.items()}
+
+
+def _moved(tensor: torch.Tensor) -> torch.Tensor:
+    """A view of a tensor; of one that is the same throughout (B is 0, a scale is 1) a copy that is not."""
+    import torch
+
+    if not tensor.numel() or not (tensor == tensor.flatten()[0]).all():
+        return tensor.view_as(tensor)
+    return tensor + torch.randn(tensor.shape).to(tensor) * _MOVED
 
 
 def _fake_gradients(model: nn.Module, training: Mapping[str, nn.Parameter], inputs: Any, loss: Callable[[Any], Any]) -> _Found:
@@ -116,8 +127,8 @@ def _fake_gradients(model: nn.Module, training: Mapping[str, nn.Parameter], inpu
     with quiet_fakes(), plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fakes = {key: mode.from_tensor(value) if isinstance(value, torch.Tensor) else value for key, value in inputs.items()}
         copies = {name: _stand_in(p) for name, p in training.items()}
-        others = [*model.named_parameters(), *model.named_buffers()]
-        still = {name: _stand_in(tensor) for name, tensor in others if tensor.is_meta and name not in copies}
+        meta = {name: p for name, p in model.named_parameters() if p.is_meta and name not in copies}
+        still = {name: _stand_in(tensor) for name, tensor in [*meta.items(), *model.named_buffers()]}
         gradients = _gradients(model, copies, still, fakes, loss)
     return {name: None if gradient is None else True for name, gradient in gradients.items()}
 
