@@ -91,11 +91,11 @@ class HubServer:
         self.repositories[name].commit(files)
         return self.repositories[name]
 
-    def environment(self, home: Path, **more: str) -> dict[str, str]:
+    def environment(self, home: Path, token: str = "") -> dict[str, str]:
         """The environment of a process that knows this hub alone, and keeps what it fetches under ``home``."""
         own = {key: value for key, value in os.environ.items() if not key.startswith("HF_") and not key.lower().endswith("_proxy")}
         told = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        return {**own, **told, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
+        return {**own, **told, "HF_TOKEN": token, "IPYTHONDIR": str(home), "PYTHONPATH": str(Path(__file__).parent.parent)}
 
     def asked(self, part: str) -> list[str]:
         """Paths that were asked for and have ``part`` in them."""
