@@ -171,3 +171,46 @@ def test_the_html_of_a_huge_model_stays_small_and_adds_up() -> None:
 def test_an_unknown_group_is_refused(seq2seq: nn.Module) -> None:
     with pytest.raises(DeltaError, match=r"'colour'.*One of: module, type, delta"):
         table(seq2seq, by="colour")
+
+
+DEAD = {"decoder.layers.1.norm.weight": "not reached", "encoder.layers.2.fc2.adapter.down.bias": "0 in this batch"}
+
+
+@pytest.mark.parametrize("by", GROUPS)
+def test_what_gets_no_gradient_has_a_column_that_adds_up(tuned: nn.Module, seq2seq: nn.Module, by: str) -> None:
+    made = table(tuned, seq2seq, by=by, gradients=DEAD)
+    sizes = [tuned.get_parameter(name).numel() for name in DEAD]
+    assert made.df["no_gradient"].sum() == sum(sizes) == 10
+    assert (made.df["no_gradient"] <= made.df["trainable"]).all()
+    rows, totals = printed(made.text())
+    assert [sum(column) for column in zip(*rows, strict=True)][-5:] == totals[-5:]
+    expected = recount(tuned)
+    assert totals[-4:] == [expected["trainable"], 10, expected["frozen"], expected["delta"]]
+
+
+@pytest.mark.parametrize("form", ["txt", "html"])
+def test_the_table_with_gradients(tuned: nn.Module, seq2seq: nn.Module, golden: Callable[[str, str], None], form: str) -> None:
+    made = table(tuned, seq2seq, by="type", gradients=DEAD)
+    golden(f"parameters-gradients.{form}", (made.text() if form == "txt" else made.html()) + "\n")
+
+
+def test_in_html_a_sign_marks_what_gets_no_gradient_not_a_colour_alone(tuned: nn.Module) -> None:
+    html = table(tuned, gradients=DEAD).html()
+    assert html.count("⚠") == 2
+    assert "decoder.layers.1.norm.weight" in html
+    assert "⚠" not in table(tuned, gradients={}).html()
+
+
+def test_what_was_not_looked_at_is_said(tuned: nn.Module) -> None:
+    assert "gradient" not in table(tuned).text()
+    made = table(tuned, gradients="the model is large")
+    assert "no_gradient" not in made.df
+    assert "Gradients were not looked at: the model is large." in made.text()
+    assert "Every parameter that trains gets a gradient" in table(tuned, gradients={}).html()
+    frozen = tuned.requires_grad_(requires_grad=False)
+    assert "Every parameter" not in table(frozen, gradients={}).text()
+
+
+def test_many_names_are_cut_short(tuned: nn.Module) -> None:
+    names = [name for name, p in tuned.named_parameters() if p.requires_grad]
+    assert f"and {len(names) - 4} more." in table(tuned, gradients=dict.fromkeys(names, "not reached")).text()

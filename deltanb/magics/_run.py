@@ -139,6 +139,15 @@ def _text(word: Any) -> str:
     raise DeltaError(msg, expected="It should hold a text, or a path.", try_=f"{word.name} = 'my-first-delta'")
 
 
+def _params(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    options = dict(call.options)
+    looks, skips = options.pop("gradients", False), options.pop("no_gradients", False)
+    if looks and skips:
+        msg = "--gradients looks and --no-gradients does not."
+        raise DeltaError(msg, expected="One of them, or neither.", try_="%delta params --gradients")
+    return bench.params(**options, gradients=True if looks else False if skips else None)
+
+
 def _use(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.use([_text(word) for word in call.words])
 
@@ -164,7 +173,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "remove": _named("remove"),
     "freeze": _plain("freeze"),
     "unfreeze": _plain("unfreeze"),
-    "params": _plain("params"),
+    "params": _params,
     "log": _named("log"),
     "data": _data,
     "train": _with_data("train"),

@@ -110,6 +110,8 @@ _ALL = (
     Verb("params", "parameter counts before and after", options=(
         Option("by", "text", "module, type or delta"),
         Option("depth", "int", "levels to show"),
+        Option("gradients", "flag", "look for what trains but receives no gradient, though the model is large"),
+        Option("no_gradients", "flag", "do not look for it"),
     ), example="params --by type"),
     Verb("log", "structure and counts of a delta", "delta", 0, 1, example="log"),
     Verb("data", "choose the data set", "data", 0, 1, (

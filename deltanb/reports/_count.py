@@ -10,14 +10,15 @@ from deltanb.folding import fold
 from deltanb.graph import full_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from deltanb.structure import ModuleNode, ModuleTree, ParameterInfo
 
-__all__ = ["GONE", "ROOT", "Line", "count_lines", "owned_bytes", "shortened", "tied_names"]
+__all__ = ["GONE", "ROOT", "Line", "count_lines", "gradient_notes", "owned_bytes", "shortened", "tied_names"]
 
 ROOT = "(the model itself)"
 GONE = "(no longer there)"
+MOST_NAMED = 4
 _BITS = re.compile(r"\d+")
 
 
@@ -34,6 +35,7 @@ class Line:
         delta: those that a delta brought.
         trainable_delta: those that a delta brought and that train.
         before: parameters that trained before.
+        dead: those that train and receive no gradient.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Line:
     delta: int = 0
     trainable_delta: int = 0
     before: int = 0
+    dead: int = 0
 
     @property
     def modules(self) -> int:
@@ -70,7 +73,7 @@ def shortened(lines: list[Line], most: int) -> list[Line]:
         return lines
     rest = lines[most - 1 :]
     last = Line(f"({len(rest):,} more rows)", members=set().union(*(line.members for line in rest)))
-    for title in ("total", "trainable", "delta", "trainable_delta", "before"):
+    for title in ("total", "trainable", "delta", "trainable_delta", "before", "dead"):
         setattr(last, title, sum(getattr(line, title) for line in rest))
     return [*lines[: most - 1], last]
 
@@ -83,7 +86,7 @@ def counted(tree: ModuleTree) -> Iterator[tuple[ModuleNode, ParameterInfo]]:
                 yield node, parameter
 
 
-def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: int | None) -> list[Line]:
+def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: int | None, dead: Collection[str] = ()) -> list[Line]:
     """The lines of a table by ``module``, ``type`` or ``delta``; see `ParameterTable`."""
     rows = fold(after, depth=depth)
     names = full_names(rows)
@@ -100,6 +103,7 @@ def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: in
         line.members.add(member)
         line.add(parameter)
         line.before += trained.pop(_full(node, parameter), 0)
+        line.dead += parameter.numel * (_full(node, parameter) in dead)
     if trained:
         lines[GONE] = Line(GONE, before=sum(trained.values()))
     return list(lines.values())
@@ -138,3 +142,31 @@ def tied_names(tree: ModuleTree) -> list[tuple[str, str]]:
         [('1.weight', '0.weight')]
     """
     return [(_full(node, parameter), parameter.tied_to) for node in tree.root.walk() for parameter in node.parameters if parameter.tied_to]
+
+
+def gradient_notes(found: Mapping[str, str] | str | None, *, trains: bool) -> list[str]:
+    """What a trial pass showed, in a line for each reason.
+
+    Args:
+        found: names and reasons, or why nobody looked, or None.
+        trains: whether anything trains at all.
+
+    Example:
+        >>> gradient_notes({"pooler.weight": "not reached", "pooler.bias": "not reached"}, trains=True)
+        ['No gradient in a trial pass (not reached): pooler.weight, pooler.bias.']
+        >>> gradient_notes({}, trains=True), gradient_notes("the model is large", trains=True)
+        (['Every parameter that trains gets a gradient (in a trial pass).'], ['Gradients were not looked at: the model is large.'])
+    """
+    if not trains or found is None:
+        return []
+    if isinstance(found, str):
+        return [f"Gradients were not looked at: {found.rstrip('.')}."]
+    groups: dict[str, list[str]] = {}
+    for name, reason in found.items():
+        groups.setdefault(reason, []).append(name)
+    lines = [f"No gradient in a trial pass ({reason}): {_some(names)}." for reason, names in groups.items()]
+    return lines or ["Every parameter that trains gets a gradient (in a trial pass)."]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f", and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else "")

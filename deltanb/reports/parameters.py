@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from deltanb._errors import DeltaError
 from deltanb.reports._base import Report
-from deltanb.reports._count import Line, count_lines, owned_bytes, shortened, tied_names
+from deltanb.reports._count import Line, count_lines, gradient_notes, owned_bytes, shortened, tied_names
 from deltanb.reports._html import Html, address, badge, bar, ink, join, note, table, tag
 from deltanb.reports._text import columns, markdown, megabytes, number, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from deltanb.structure import Counts, ModuleTree
@@ -32,6 +34,8 @@ class ParameterTable(Report):
         before: the model as it was; adds what trained then.
         by: a row for each ``module`` (folded), each ``type`` of module, or each ``delta`` and the backbone.
         depth: levels below the root; what lies deeper is counted in the row above it.
+        gradients: the parameters that train and receive no gradient, with the reasons, from `deltanb.dead_parameters`: adds a
+            column for them. Or a text: why nobody looked.
 
     Raises:
         DeltaError: an unknown ``by``.
@@ -49,18 +53,27 @@ class ParameterTable(Report):
         [['0', 16, 16, 0], ['1', 10, 10, 10]]
     """
 
-    def __init__(self, after: ModuleTree, before: ModuleTree | None = None, *, by: By = "module", depth: int | None = None) -> None:
+    def __init__(
+        self,
+        after: ModuleTree,
+        before: ModuleTree | None = None,
+        *,
+        by: By = "module",
+        depth: int | None = None,
+        gradients: Mapping[str, str] | str | None = None,
+    ) -> None:
         if by not in GROUPS:
             raise DeltaError(f"A parameter table cannot be grouped by {by!r}.", expected=f"One of: {', '.join(GROUPS)}.")
         self.after = after
         self.before = before
         self.by = by
         self.depth = depth
+        self.gradients = gradients
 
     @cached_property
     def lines(self) -> list[Line]:
         """The rows."""
-        return count_lines(self.after, self.before, self.by, self.depth)
+        return count_lines(self.after, self.before, self.by, self.depth, self._dead or ())
 
     @property
     def totals(self) -> Counts:
@@ -68,14 +81,24 @@ class ParameterTable(Report):
         return self.after.counts
 
     @property
+    def _dead(self) -> Mapping[str, str] | None:
+        """What receives no gradient; None where nobody looked."""
+        return None if isinstance(self.gradients, str) else self.gradients
+
+    @property
     def _header(self) -> list[str]:
         first = {"module": ["module", "type"], "type": ["type"], "delta": ["owner"]}[self.by]
-        return [*first, "modules", "total", *(["trainable_before"] if self.before else []), "trainable", "frozen", "delta"]
+        return [*first, "modules", "total", *(["trainable_before"] if self.before else []), *self._trainable, "frozen", "delta"]
+
+    @property
+    def _trainable(self) -> list[str]:
+        return ["trainable"] if self._dead is None else ["trainable", "no_gradient"]
 
     def _values(self, line: Line) -> list[str | int]:
         first = [line.key, line.type] if self.by == "module" else [line.key]
         before = [line.before] if self.before else []
-        return [*first, line.modules, line.total, *before, line.trainable, line.total - line.trainable, line.delta]
+        dead = [] if self._dead is None else [line.dead]
+        return [*first, line.modules, line.total, *before, line.trainable, *dead, line.total - line.trainable, line.delta]
 
     @cached_property
     def df(self) -> pd.DataFrame:
@@ -103,7 +126,8 @@ class ParameterTable(Report):
         before = [self.before.counts.trainable] if self.before else []
         first = ["total", ""] if self.by == "module" else ["total"]
         modules = sum(line.modules for line in self.lines) if self.by == "module" else ""
-        return [*first, modules, counts.total, *before, counts.trainable, counts.frozen, counts.delta]
+        dead = [] if self._dead is None else [sum(line.dead for line in self.lines)]
+        return [*first, modules, counts.total, *before, counts.trainable, *dead, counts.frozen, counts.delta]
 
     @property
     def _right(self) -> list[bool]:
@@ -142,10 +166,11 @@ class ParameterTable(Report):
         return tag("div", *parts, *[note(text) for text in self._notes()])
 
     def _notes(self) -> list[str]:
-        """Which tensors stand in no row because they are counted elsewhere."""
+        """Which tensors receive no gradient, and which stand in no row because they are counted elsewhere."""
         tied = tied_names(self.after)
         shown = "; ".join(f"{name} is {first}" for name, first in tied[:MOST_TIED])
-        return [f"Counted once: {shown}{' …' if len(tied) > MOST_TIED else ''}."] if tied else []
+        once = [f"Counted once: {shown}{' …' if len(tied) > MOST_TIED else ''}."] if tied else []
+        return [*gradient_notes(self.gradients, trains=bool(self.totals.trainable)), *once]
 
 
 def _cell(value: str | int) -> str:
@@ -159,6 +184,8 @@ def _name(line: Line, by: str) -> Html:
 
 
 def _value(title: str, value: str | int) -> Html:
+    if title == "no_gradient" and value:
+        return tag("b", f"⚠ {_cell(value)}")
     if title in ("trainable", "delta") and value:
         return badge(_cell(value), title)
     return tag("span", _cell(value), style="opacity:0.75" if value == 0 else "")

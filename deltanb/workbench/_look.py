@@ -13,12 +13,14 @@ from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import script
 from deltanb.workbench._snapshot import Snapshot
+from deltanb.workbench._trial import trial_pass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deltanb.backbones import Backbone
     from deltanb.engine import DeltaModel
+    from deltanb.structure import ModuleTree
 
 __all__ = ["Look"]
 
@@ -86,12 +88,29 @@ class Look(Core):
                 plans.append(plan(model, kind, list(patterns), exclude))
         return MatchReport(found, snapshot(model), plans=plans)
 
-    def params(self, *, by: str = "module", depth: int | None = None) -> ParameterTable:
-        """Counts before and after, by module, type or delta."""
+    def params(self, *, by: str = "module", depth: int | None = None, gradients: bool | None = None) -> ParameterTable:
+        """Counts before and after, by module, type or delta; with what trains but receives no gradient.
+
+        Args:
+            by: ``module``, ``type`` or ``delta``.
+            depth: levels to show.
+            gradients: make a trial pass for them; default: where it is cheap.
+        """
         if by not in ("module", "type", "delta"):
             msg = f"Parameters cannot be listed by {by!r}."
             raise DeltaError(msg, expected="They can be listed by module, type or delta.", try_="%delta params --by type")
-        return ParameterTable(snapshot(self.model), self.before, by=by, depth=depth)  # type: ignore[arg-type]
+        tree = snapshot(self.model)
+        found = None if gradients is False else self._trial(tree, forced=bool(gradients))
+        return ParameterTable(tree, self.before, by=by, depth=depth, gradients=found)  # type: ignore[arg-type]
+
+    def _trial(self, tree: ModuleTree, *, forced: bool) -> dict[str, str] | str:
+        try:
+            with self.locked("A look at the gradients"):
+                return trial_pass(self.model, tree, forced=forced)
+        except DeltaError as error:
+            if forced:
+                raise
+            return error.what
 
     def log(self, name: str | None = None) -> None:
         """Display structure and counts of a delta, as ``delta.log()`` does."""

@@ -118,7 +118,7 @@ class Switch(Files):
             facts["parked"] = ", ".join(parked)
         facts["trainable now"] = f"{counts.trainable:,} of {counts.total:,}"
         back = f"%delta use {' '.join(parked)}" if parked else "%delta evaluate"
-        return Outcome(title, facts, notes, next=back, value=_only(list(self.attached.values())))
+        return Outcome(title, facts, list(notes), next=back, value=_only(list(self.attached.values())))
 
 
 def _only(found: list[DeltaModel]) -> DeltaModel | list[DeltaModel]:
