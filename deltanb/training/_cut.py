@@ -223,7 +223,8 @@ def _nothing_below(model: nn.Module, first: str, through: list[str], seen: Mappi
     where = f"{first} trains" if first else f"a delta works on the input of {type(model).__name__}"
     longest = max(lists, key=lambda name: len(lists[name]), default="")
     last = len(lists[longest]) - 1 if longest else 0
-    upper = f"{longest.rpartition('.')[2]}.{last * 2 // 3 + 1}-{last}" if last > 1 else f"{longest.rpartition('.')[2]}.{last}"
+    start = last * 2 // 3 + 1
+    upper = f"{longest.rpartition('.')[2]}." + (f"{start}-{last}" if start < last else str(last))
     return DeltaError(
         f"cache_frozen has nothing to keep: {where}, and no block of the model lies below it.",
         expected="What trains has to sit in the upper blocks alone.",

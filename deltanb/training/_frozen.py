@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deltanb.training._settings import Settings
     from deltanb.training._subject import Subject
 
-__all__ = ["FrozenCache", "FrozenPart", "Kept"]
+__all__ = ["FrozenCache", "FrozenPart", "Kept", "check_cacheable"]
 
 _NOISE = {4: 1e-4, 2: 5e-2, 8: 1e-8}  # of scores, relative to the largest, by the bytes of a model's numbers
 _TRIED = 4  # texts
@@ -123,7 +123,6 @@ class FrozenPart:
     """
 
     def __init__(self, subject: Subject, rows: Encoded, settings: Settings, cache: FrozenCache | None) -> None:
-        _check_possible(subject)
         self._subject, self._settings = subject, settings
         few = _few(rows)
         batch = self._batch(few)
@@ -249,8 +248,12 @@ def _close(found: list[torch.Tensor], expected: list[torch.Tensor], noise: float
     return all((one - other).abs().max() <= noise * other.abs().max() for one, other in zip(found, expected, strict=True))
 
 
-def _check_possible(subject: Subject) -> None:
-    """Refuse what has no chance, before anything runs."""
+def check_cacheable(subject: Subject) -> None:
+    """Refuse what has no chance, before anything runs.
+
+    Raises:
+        DeltaError: the model is compiled, on several devices, or takes no attention mask.
+    """
     import torch
 
     instead = "train without cache_frozen"

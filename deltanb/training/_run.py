@@ -144,9 +144,9 @@ class Run:
         self.trainer = make_trainer(
             self.subject, plan.train, collate, self._seeded(), watch, rate=self.rate, steps=plan.steps, folder=folder
         )
-        if plan.steps > _FEW_STEPS:
-            plan.speed = measure_speed(self.subject, plan.train, collate, self.settings.batch_size)
         notes = self._cut(collate)
+        if plan.steps > _FEW_STEPS:
+            self._time(collate)
         self.compared.look_up()
         texts = self.compared.texts(plan)
         self.progress.preface = plan.preface(self.trainable, self.settings, self.rate, texts_before=texts, done=self.steps_before)
@@ -166,12 +166,17 @@ class Run:
         measured_again = self.cache is not None or plan.measurements > 1
         rows = Encoded([*plan.train.rows, *(plan.test.rows if measured_again else [])], cut=0)
         self.frozen = FrozenPart(self.subject, rows, settings, self.cache)
-        if plan.speed:
-            with self.frozen.rehearsal():
-                for _ in range(2):  # the first time keeps the texts
-                    plan.short_speed = measure_speed(self.subject, plan.train, collate, settings.batch_size)
         few = plan.tokens <= plan.train.tokens and self.cache is None
         return [*self.frozen.notes, *(["That helps from the second pass on, and this run makes one."] if few else [])]
+
+    def _time(self, collate: Any) -> None:
+        """Time one batch, and again past the frozen part."""
+        plan, size = self.plan, self.settings.batch_size
+        plan.speed = measure_speed(self.subject, plan.train, collate, size)
+        if self.frozen:
+            with self.frozen.rehearsal():
+                for _ in range(2):  # the first time keeps the texts
+                    plan.short_speed = measure_speed(self.subject, plan.train, collate, size)
 
     def _short_way(self) -> AbstractContextManager[None]:
         return self.frozen.skipped() if self.frozen else nullcontext()

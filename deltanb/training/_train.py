@@ -9,7 +9,7 @@ from deltanb._errors import DeltaError
 from deltanb.datasets import as_text_data
 from deltanb.training._baseline import Baseline
 from deltanb.training._display import live_display
-from deltanb.training._frozen import FrozenCache
+from deltanb.training._frozen import FrozenCache, check_cacheable
 from deltanb.training._result import TrainingResult
 from deltanb.training._run import Run
 from deltanb.training._settings import Settings
@@ -126,6 +126,8 @@ def train(  # noqa: PLR0913
     _check_resume(resume)
     task = as_text_data(data, text=text, label=label)
     check_head(subject, task)
+    if settings.cache_frozen:
+        check_cacheable(subject)
     if rows is not None:
         task = task.limit(rows)
     run = Run(
