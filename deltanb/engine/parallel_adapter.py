@@ -25,6 +25,8 @@ from deltanb.engine._insertion import AddParallel
 from deltanb.engine._pairs import block_of, pairs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import torch
 
     from deltanb.engine._hosts import Host
@@ -133,7 +135,7 @@ class ParallelAdapterModel(DeltaModel):
         self._seconds = {first: named[second] for first, second in self.pairs.items()}
         firsts = Hosts.named(self.backbone_model, list(self.pairs))
         firsts.hosts = [named[first] for first in self.pairs]
-        firsts.result, firsts.notes = every.result, every.notes
+        firsts.result, firsts.notes = every.result, [*every.notes, *_single_note(self.modified_modules, self.pairs)]
         return firsts
 
     def make_child(self, host: Host) -> nn.Module:
@@ -153,3 +155,12 @@ class ParallelAdapterModel(DeltaModel):
             around = block_of(self.backbone_model, first, second)
             found += [(first, Keep(child, slot)), (second, AddKept(slot)), (around, Forget(slot))]
         return found
+
+
+def _single_note(patterns: Sequence[str], pairs: Mapping[str, str]) -> list[str]:
+    """Say it where one pattern hits unlike modules: a pair of two may have been meant."""
+    ends = list(dict.fromkeys(name.rpartition(".")[2] for name in pairs))
+    if len(patterns) > 1 or len(ends) < 2:  # noqa: PLR2004
+        return []
+    said = f"one pattern alone pairs each module with itself, here {', '.join(ends)}"
+    return [f"{said}; for a pair of two give two patterns: {' '.join(ends[:2])}"]
