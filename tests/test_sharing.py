@@ -17,6 +17,7 @@ import yaml
 import deltanb
 from deltanb import AdapterModel, AutoDeltaConfig, AutoDeltaModel, LoraModel
 from deltanb._errors import DeltaError
+from deltanb.magics._parse import parse
 from deltanb.sharing._metadata import pipeline_tag
 from deltanb.workbench import Workbench
 from tests.hub_server import HubServer
@@ -171,6 +172,14 @@ def test_names_cannot_break_out_of_a_card(hub: HubServer) -> None:
 )
 def test_the_hubs_word_for_a_task(kind: str, tag: str) -> None:
     assert pipeline_tag(kind) == tag
+
+
+def test_every_line_of_the_page_is_understood() -> None:
+    page = (Path(deltanb.__file__).parent.parent / "docs" / "sharing.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^%delta (.*)$", page, flags=re.MULTILINE)
+    assert [parse(line, {}).verb.name for line in lines] == ["push", "load", "pull"]
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        compile(code, "page", "exec")
 
 
 # Down --------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
-from deltanb._hub import TIMEOUT, checked_id, explained, hub_client, is_offline, is_unreachable, unreachable
+from deltanb._hub import TIMEOUT, checked_id, explained, hub_client, is_unreachable, unreachable
 from deltanb._quiet import quiet
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json
 
@@ -42,16 +42,22 @@ def fetch(
     """
     repo = checked_id(repo)
     client = hub_client(token=token, endpoint=endpoint)
-    if is_offline():
-        return _cached(repo, revision, late=False)
     with explained(repo), quiet():
-        try:
-            listing = client.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
-        except Exception as error:
-            if not is_unreachable(error):
-                raise
-            return _cached(repo, revision, late="Timeout" in type(error).__name__)
-        return _downloaded(client, repo, revision, {file.rfilename: file.size for file in listing.siblings or []}, max_bytes), []
+        sizes = _listed(client, repo, revision)
+        if isinstance(sizes, dict):
+            return _downloaded(client, repo, revision, sizes, max_bytes), []
+    return _cached(repo, revision, late="Timeout" in type(sizes).__name__)
+
+
+def _listed(client: HfApi, repo: str, revision: str | None) -> dict[str, int | None] | Exception:
+    """The files of a repository and their sizes; where no hub answers, the reason."""
+    try:
+        listing = client.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
+    except Exception as error:
+        if is_unreachable(error):
+            return error
+        raise
+    return {file.rfilename: file.size for file in listing.siblings or []}
 
 
 def cache_folder() -> Path:

@@ -43,8 +43,10 @@ def card_text(subject: Subject, datasets: Sequence[str], old: str | None) -> tup
         before = _without_metadata(old)
         start, middle, rest = before.partition(_START)
         end = rest.partition(_END)
-        text = f"{start}{written}{end[2]}" if middle and end[1] else before
-        if text == before and not middle:
+        if middle and end[1]:
+            text = f"{start}{written}{end[2]}"
+        elif before.strip():
+            text = before
             notes.append("the card there is a text of your own: only its metadata was brought up to date")
     return f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n", notes
 
