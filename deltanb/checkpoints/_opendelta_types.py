@@ -130,6 +130,46 @@ def _pairs(settings: Mapping[str, Any], backbone: nn.Module) -> dict[str, str]:
     return dict(zip(row[::2], row[1::2], strict=False))
 
 
+_rows = _children("prefix", r"past_(?:key|value)$")
+_network = _children("reparams", r"(?:wte|control_trans)\.")
+
+
+def _prefix(settings: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Case:
+    """A network lies under the first module alone; the others are found as OpenDelta found them."""
+    made = settings.get("reparameterize") is not False
+    case = (_network if made else _rows)(settings, tensors)
+
+    def fit(saved: Saved, backbone: nn.Module) -> Saved:
+        if not set(saved.hosts) <= set(module_names(backbone)):
+            return saved  # another backbone, which is refused for that
+        options: dict[str, Any] = {"modified_modules": _hits(settings, backbone) or saved.hosts} if made else {}
+        if any(type(backbone.get_submodule(name)).__name__.startswith("T5") for name in saved.hosts):
+            options |= {"shift_positions": True, "shared_position_bias": False}
+        return replace(saved, config=replace(saved.config, **options))
+
+    case.fit = fit
+    return case
+
+
+def _hits(settings: Mapping[str, Any], backbone: nn.Module) -> list[str]:
+    """All that OpenDelta's patterns hit, in model order."""
+    names = module_names(backbone)
+    family = family_of(backbone) if settings.get("common_structure") else None
+    roles = role_names(names, family) if family else {}
+    found = {name for pattern in settings.get("modified_modules") or [] for name in pattern_hits(pattern, names, roles)}
+    left_out = tuple(settings.get("exclude_modules") or ())
+    return [name for name in names if name in found and not name.startswith(left_out)]
+
+
+def _soft_prompt(_settings: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Case:
+    """OpenDelta's model sees the prompt's rows as text: positions go on, logits and pooling include them."""
+    last = re.compile(r"(?:(.+)\.)?soft_prompt_layer(?:_\d+)?\.soft_embeds")
+    found = {name: hit.group(1) or "" for name in tensors if (hit := last.fullmatch(name))}
+    renamed = {name: f"{host}.soft_prompt_layer.soft_embeds".lstrip(".") for name, host in found.items()}
+    tensors = {renamed.get(name, name): tensor for name, tensor in tensors.items()}
+    return Case(list(found.values()), tensors, ["root"], {"shift_positions": True, "keep_rows": True})
+
+
 ENTRIES: dict[str, Entry] = {
     "adapter": _children("adapter", r"modulelist\."),
     "lora": _children("lora", r"lora_[AB]$"),
@@ -137,4 +177,6 @@ ENTRIES: dict[str, Entry] = {
     "low_rank_adapter": _children("low_rank_adapter", r"(?:down|up)_sampler\."),
     "parallel_adapter": _parallel,
     "compacter": _compacter,
+    "prefix": _prefix,
+    "soft_prompt": _soft_prompt,
 }
