@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from deltanb.engine import deltas
+from deltanb.engine import deltas, merged_originals
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def original_tensors(backbone: nn.Module) -> dict[str, torch.Tensor]:
     """The backbone's parameters with the values they had before any delta took them."""
     attached = deltas(backbone).values()
     created = {name for delta in attached for name in delta.created}
-    originals = {name: entry.aside for delta in attached for name, entry in delta.owned.items()}
+    originals = {name: entry.aside for delta in attached for name, entry in delta.owned.items()} | merged_originals(backbone)
     seen: dict[str, torch.Tensor] = {}
     for name, module in backbone_modules(backbone):
         for key, parameter in module._parameters.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
@@ -14,7 +15,6 @@ from deltanb.folding import join_labels
 from deltanb.structure import module_names
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -68,13 +68,18 @@ class Folder:
             f"{self.path / ADAPTER_CONFIG} says {what}: {why}.", expected="deltanb has no delta that computes this.", try_=instead
         )
 
-    def split(self, key: re.Pattern[str], parts: Mapping[str, str], child: str) -> Adapter:
-        """The adapter's own tensors under deltanb's names, and those of the backbone under theirs."""
+    def split(self, key: re.Pattern[str], parts: Mapping[str, str]) -> Adapter:
+        """The adapter's own tensors under deltanb's names, and those of the backbone under theirs.
+
+        Args:
+            key: an expression with a ``host`` and a ``part``.
+            parts: PEFT's words for a part, with where deltanb has it under the host.
+        """
         named = self._without_prefix()
         found = {name: hit for name in named if (hit := key.fullmatch(name))}
         hosts = list(dict.fromkeys(hit["host"] for hit in found.values()))
-        tensors = {f"{hit['host']}.{child}.{parts[hit['part']]}": named[name] for name, hit in found.items()}
-        rest = {name.replace(".base_layer.", "."): tensor for name, tensor in named.items() if name not in found}
+        tensors = {f"{hit['host']}.{parts[hit['part']]}": named[name] for name, hit in found.items()}
+        rest = {_plain(name): tensor for name, tensor in named.items() if name not in found and ".original_module." not in name}
         if not hosts:
             msg = f"{self.path} holds no tensor of the type {self.settings.get('peft_type')}."
             raise DeltaError(msg, expected=f"Names such as {PREFIX}…query.{next(iter(parts))}.", try_="copy or download the folder again")
@@ -85,6 +90,11 @@ class Folder:
         if bare:
             self.problems.append(f"{len(bare)} tensors lack the prefix {PREFIX} (such as {bare[0]}): PEFT would leave them out")
         return {name.removeprefix(PREFIX): tensor for name, tensor in self.raw.items()}
+
+
+def _plain(name: str) -> str:
+    """A backbone tensor's name without the wrappers that PEFT has around some modules."""
+    return re.sub(r"\.base_layer\.|\.modules_to_save\.", ".", name)
 
 
 @dataclass
@@ -209,11 +219,14 @@ class Fit:
                 del saved.tensors[name]
             elif own is not None:
                 saved.notes.append(f"{name} of the backbone is in the file too, with other values: they are taken")
-        if self.targets.modules is not None:
-            bare = [name for name in module_names(backbone) if name not in saved.hosts and self.targets.hits(name)]
-            if bare and set(saved.hosts) <= set(module_names(backbone)):
-                saved.problems.append(f"no tensors for {len(bare)} modules that target_modules covers (such as {bare[0]})")
-        return saved
+        names = module_names(backbone)
+        if not set(saved.hosts) <= set(names):
+            return saved  # another backbone: the one problem to be named
+        bare = [name for name in names if self.targets.modules is not None and name not in saved.hosts and self.targets.hits(name)]
+        if bare:
+            saved.problems.append(f"no tensors for {len(bare)} modules that target_modules covers (such as {bare[0]})")
+        hosts = [name for name in names if name in set(saved.hosts)]
+        return replace(saved, hosts=hosts, config=replace(saved.config, modified_modules=hosts))
 
 
 def _parameter(backbone: nn.Module, name: str) -> torch.Tensor | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from deltanb.checkpoints._peft_common import PREFIX
+from deltanb.checkpoints._peft_form import Form, named
 from deltanb.checkpoints._peft_lora import EMBEDDING, LINEAR
+from deltanb.checkpoints._peft_prompt_forms import prefix_form, prompt_form
 from deltanb.engine._hosts import is_conv1d
 from deltanb.engine._per_host import value_per_host
 
@@ -20,26 +21,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine import DeltaModel
 
-__all__ = ["FORMS", "Form"]
-
-
-@dataclass
-class Form:
-    """A delta as PEFT would write it.
-
-    Attributes:
-        settings: what belongs to its type in ``adapter_config.json``.
-        tensors: the adapter's own, under PEFT's names.
-        hosts: the modules that it sits on, for types that sit on modules.
-        prefix: what PEFT puts before names of the backbone.
-        takes_bias: PEFT's word for the type where it can train its targets' biases, else "".
-    """
-
-    settings: dict[str, Any]
-    tensors: dict[str, torch.Tensor]
-    hosts: list[str] = field(default_factory=list)
-    prefix: str = PREFIX
-    takes_bias: str = ""
+__all__ = ["FORMS"]
 
 
 def _lora(delta: DeltaModel) -> Form:
@@ -53,6 +35,7 @@ def _lora(delta: DeltaModel) -> Form:
         "lora_dropout": options["lora_dropout"],
         "peft_type": "LORA",
         "r": options["lora_r"],
+        "target_modules": named(delta.backbone_model, delta.hosts),
         "rank_pattern": {re.escape(host): rank for host, rank in _per_host(delta, "rank_pattern").items()},
         "use_dora": options["use_dora"],
         "use_rslora": options["use_rslora"],
@@ -73,4 +56,37 @@ def _plain(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-FORMS: dict[str, Callable[[DeltaModel], Form]] = {"lora": _lora}
+def _ia3(delta: DeltaModel) -> Form:
+    backbone, words = delta.backbone_model, named(delta.backbone_model, delta.hosts)
+    inward = [host for host in delta.hosts if host in delta.before]  # type: ignore[attr-defined]
+    ends = sorted({host.rpartition(".")[2] for host in inward})
+    # PEFT wants each of the one list in the other, word for word, and takes plain endings in the first.
+    short = set(ends) <= set(words) and [host for host in delta.hosts if host.endswith(tuple(ends))] == inward
+    settings = {
+        "fan_in_fan_out": any(is_conv1d(backbone.get_submodule(host)) for host in delta.hosts),
+        "feedforward_modules": ends if short else sorted(inward),
+        "init_ia3_weights": True,
+        "peft_type": "IA3",
+        "target_modules": words if short else sorted(delta.hosts),
+    }
+    tensors: dict[str, torch.Tensor] = {}
+    for host in delta.hosts:
+        tensors[f"{PREFIX}{host}.ia3_l"] = delta.modules[host].get_parameter("ia3_l")
+    return Form(settings, tensors, delta.hosts)
+
+
+def _norms(delta: DeltaModel) -> Form:
+    settings = {"peft_type": "LN_TUNING", "target_modules": named(delta.backbone_model, delta.hosts)}
+    values = {name: tensor for name, tensor in delta.tensors().items() if name in delta.core_names()}
+    ends = {name: name.rpartition(".") for name in values}
+    tensors = {f"{PREFIX}{host}.ln_tuning_layers.{key}": values[name] for name, (host, _, key) in ends.items()}
+    return Form(settings, tensors, delta.hosts, own=list(values))
+
+
+FORMS: dict[str, Callable[[DeltaModel], Form]] = {
+    "lora": _lora,
+    "ia3": _ia3,
+    "ln_tuning": _norms,
+    "soft_prompt": prompt_form,
+    "prefix": prefix_form,
+}

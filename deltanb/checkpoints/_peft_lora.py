@@ -18,7 +18,7 @@ __all__ = ["EMBEDDING", "LINEAR", "read_lora"]
 # A LoRA's tensors, with what PEFT calls them on a linear layer and on an embedding.
 LINEAR = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight", "lora_magnitude_vector": "lora_magnitude_vector"}
 EMBEDDING = {"lora_A": "lora_embedding_A", "lora_B": "lora_embedding_B", "lora_magnitude_vector": "lora_magnitude_vector"}
-_PARTS = {theirs.removesuffix(".weight"): own for names in (LINEAR, EMBEDDING) for own, theirs in names.items()}
+_PARTS = {theirs.removesuffix(".weight"): f"lora.{own}" for names in (LINEAR, EMBEDDING) for own, theirs in names.items()}
 # Behind it PEFT may put the adapter's name, or "weight".
 _KEY = re.compile(rf"(?P<host>.+)\.(?P<part>{'|'.join(_PARTS)})(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?")
 
@@ -76,7 +76,7 @@ def read_lora(folder: Folder) -> Saved:
         raise folder.refused(
             f"init_lora_weights={start!r}", why, "save with path_initial_model_for_weight_conversion, which makes it plain LoRA"
         )
-    adapter = folder.split(_KEY, _PARTS, "lora")
+    adapter = folder.split(_KEY, _PARTS)
     r, alpha = settings.get("r", 8), settings.get("lora_alpha", 8)
     ranks = {host: of_pattern(settings.get("rank_pattern") or {}, host, r) for host in adapter.hosts}
     alphas = {host: of_pattern(settings.get("alpha_pattern") or {}, host, alpha) for host in adapter.hosts}

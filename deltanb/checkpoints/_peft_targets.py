@@ -15,7 +15,7 @@ from deltanb._errors import DeltaError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Targets", "is_saved", "of_pattern"]
+__all__ = ["Targets", "ends_in", "is_saved", "of_pattern"]
 
 _SECONDS = 1.0
 _LAYER = r"[^.]*"
@@ -75,6 +75,16 @@ class Targets:
             if hit:
                 return int(hit.group(1))
         return None
+
+
+def ends_in(words: list[str] | str, name: str) -> bool:
+    """Whether a name is one of IA3's ``feedforward_modules``: a list means plain endings, not whole segments.
+
+    Example:
+        >>> ends_in(["dense"], "layer.0.predense"), ends_in("dense", "layer.0.dense")
+        (True, False)
+    """
+    return _matched(words, name, whole=True) is not None if isinstance(words, str) else name.endswith(tuple(words))
 
 
 def is_saved(word: str, name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
 from deltanb.checkpoints._fingerprint import original_tensors
+from deltanb.checkpoints._peft_form import OWN_FORMAT, Form
 from deltanb.structure import backbone_modules, module_names
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine import DeltaModel
 
-__all__ = ["OWN_FORMAT", "Whole", "whole_modules"]
-
-OWN_FORMAT = "save_finetuned(folder), in deltanb's own format"
+__all__ = ["Whole", "whole_modules"]
 
 
 @dataclass
@@ -37,12 +36,13 @@ class Whole:
     tensors: dict[str, torch.Tensor]
 
 
-def whole_modules(delta: DeltaModel, targets: Sequence[str]) -> Whole:
+def whole_modules(delta: DeltaModel, form: Form, heads: Sequence[str] = ()) -> Whole:
     """Sort what a delta owns of its backbone into whole modules and biases.
 
     Args:
         delta: attached or not.
-        targets: the modules that PEFT puts the adapter on.
+        form: the adapter in PEFT's words.
+        heads: modules that are to be in the file whether they are owned or not.
 
     Raises:
         DeltaError: PEFT could not keep one of the tensors; says why.
@@ -50,17 +50,17 @@ def whole_modules(delta: DeltaModel, targets: Sequence[str]) -> Whole:
     backbone = delta.backbone_model
     mine = delta.tensors()
     values = {**_buffers(backbone), **original_tensors(backbone), **{name: mine[name] for name in delta.owned}}
-    biases = [name for name in (f"{host}.bias" for host in targets) if name in values]
-    heads = [name for name in delta.owned if name not in biases]
+    targets, owned = form.hosts, [name for name in delta.owned if name not in form.own]
+    biases = [name for name in (f"{host}.bias" for host in targets) if name in values and name not in form.own]
     _check_ties(backbone, delta.owned)
-    words = list(dict.fromkeys(_topmost(backbone, name, delta.owned, targets) for name in heads))
+    words = list(dict.fromkeys([*heads, *(_topmost(backbone, name, owned, targets) for name in owned if name not in biases)]))
     words = [word for word in words if not any(word.startswith(f"{other}.") for other in words)]
     # PEFT compares the ends of names, not their last words: "classifier" saves DistilBERT's pre_classifier too.
     named = [name for name in module_names(backbone) if name.endswith(tuple(words))] if words else []
     for name in named:
         _check_free(name, targets)
     kept = {name: tensor for name, tensor in values.items() if any(name.startswith(f"{module}.") for module in named)}
-    return Whole(words, {name: values[name] for name in biases} if delta.owned.keys() & set(biases) else {}, kept)
+    return Whole(words, {name: values[name] for name in biases} if set(owned) & set(biases) else {}, kept)
 
 
 def _buffers(backbone: nn.Module) -> dict[str, torch.Tensor]:

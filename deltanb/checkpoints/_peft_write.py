@@ -14,9 +14,10 @@ from deltanb._errors import DeltaError
 from deltanb.checkpoints import native
 from deltanb.checkpoints._files import ADAPTER_CONFIG, ADAPTER_FACTS, ADAPTER_WEIGHTS, replace_files
 from deltanb.checkpoints._peft_common import HEADS, PREFIX
-from deltanb.checkpoints._peft_forms import FORMS, Form
+from deltanb.checkpoints._peft_form import OWN_FORMAT, Form, differs
+from deltanb.checkpoints._peft_forms import FORMS
 from deltanb.checkpoints._peft_targets import is_saved
-from deltanb.checkpoints._peft_whole import OWN_FORMAT, Whole, whole_modules
+from deltanb.checkpoints._peft_whole import Whole, whole_modules
 from deltanb.structure import module_names
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def write(delta: DeltaModel, folder: Path) -> None:
     from safetensors.torch import save
 
     form = _form(delta)
-    whole = whole_modules(delta, form.hosts)
+    heads = [] if form.hosts else _heads(delta)
+    whole = whole_modules(delta, form, heads)
     settings = {**_common(delta.backbone_model, form, whole), **form.settings}
     tensors = {**form.tensors, **_of_backbone(form, whole)}
     own = _solid(delta, delta.tensors(delta.delta_type))
@@ -60,8 +62,11 @@ def write(delta: DeltaModel, folder: Path) -> None:
         "extra": sorted((whole.biases.keys() | whole.tensors.keys()) - delta.owned.keys()),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    files[ADAPTER_FACTS] = native.sealed(native.settings(delta, own) | facts).encode()
+    if form.whole:
+        files[ADAPTER_FACTS] = native.sealed(native.settings(delta, own) | facts).encode()
     replace_files({folder / name: content for name, content in files.items()})
+    if not form.whole:
+        (folder / ADAPTER_FACTS).unlink(missing_ok=True)
 
 
 def _form(delta: DeltaModel) -> Form:
@@ -83,8 +88,7 @@ def _common(backbone: nn.Module, form: Form, whole: Whole) -> dict[str, Any]:
         "task_type": task,
     }
     if form.hosts:
-        settings["target_modules"] = _targets(backbone, form.hosts)
-        _check_targets(settings["target_modules"], form, whole, backbone)
+        _check_targets(form, whole, backbone)
     if form.takes_bias:
         settings["bias"] = f"{form.takes_bias}_only" if whole.biases else "none"
     return settings
@@ -92,7 +96,7 @@ def _common(backbone: nn.Module, form: Form, whole: Whole) -> dict[str, Any]:
 
 def _task(backbone: nn.Module, form: Form, whole: Whole) -> str | None:
     """PEFT's word for what the model is for. With one that brings a head along, the head must be in the file."""
-    task = next((task for end, task in _TASKS.items() if type(backbone).__name__.endswith(end)), None)
+    task = _task_of(backbone)
     heads = HEADS.get(task or "", ())
     if not heads:
         return task
@@ -101,14 +105,21 @@ def _task(backbone: nn.Module, form: Form, whole: Whole) -> str | None:
     return task if there and not any(is_saved(head, host) for head in heads for host in form.hosts) else None
 
 
-def _targets(backbone: nn.Module, hosts: list[str]) -> list[str]:
-    """The last words of the hosts where these hit the hosts alone, else their full names."""
-    words = sorted({host.rpartition(".")[2] for host in hosts})
-    hit = [name for name in module_names(backbone) if name.rpartition(".")[2] in words]
-    return words if set(hit) == set(hosts) else sorted(hosts)
+def _task_of(backbone: nn.Module) -> str | None:
+    return next((task for end, task in _TASKS.items() if type(backbone).__name__.endswith(end)), None)
 
 
-def _check_targets(words: list[str], form: Form, whole: Whole, backbone: nn.Module) -> None:
+def _heads(delta: DeltaModel) -> list[str]:
+    """The head that PEFT wants in the file of a prompt or prefix, which do nothing there without a task."""
+    backbone = delta.backbone_model
+    task = _task_of(backbone)
+    if task is None:
+        raise differs(delta, f"{type(backbone).__name__} has no task that PEFT knows", "puts prompts before the text for such a task alone")
+    return [name for name in module_names(backbone) if name.rpartition(".")[2] in HEADS.get(task, ())]
+
+
+def _check_targets(form: Form, whole: Whole, backbone: nn.Module) -> None:
+    words = form.settings["target_modules"]
     hit = {name for name in module_names(backbone) if any(name == word or name.endswith(f".{word}") for word in words)}
     hidden = [host for host in form.hosts if any(is_saved(word, host) for word in whole.words)]
     if hidden or hit != set(form.hosts):

@@ -29,7 +29,7 @@ def read_tensors(path: Path, expected: str) -> dict[str, torch.Tensor]:
     if not path.is_file():
         msg = f"{path.parent} has no {path.name}."
         raise DeltaError(msg, expected=expected)
-    return _safe(path) if path.suffix == ".safetensors" else _pickled(path)
+    return dict(sorted((_safe(path) if path.suffix == ".safetensors" else _pickled(path)).items()))
 
 
 def _safe(path: Path) -> dict[str, torch.Tensor]:

@@ -17,6 +17,8 @@ from deltanb.checkpoints._files import ADAPTER_CONFIG, ADAPTER_FACTS, ADAPTER_WE
 from deltanb.checkpoints._fingerprint import tensors_digest
 from deltanb.checkpoints._peft_common import Folder
 from deltanb.checkpoints._peft_lora import read_lora
+from deltanb.checkpoints._peft_prompts import read_prefix, read_prompt
+from deltanb.checkpoints._peft_scales import read_ia3, read_norms
 from deltanb.checkpoints._saved import Saved
 from deltanb.checkpoints._tensors import read_tensors
 
@@ -30,7 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["PICKLED", "read"]
 
 PICKLED = "adapter_model.bin"
-_READERS: dict[str, Callable[[Folder], Saved]] = {"LORA": read_lora}
+_READERS: dict[str, Callable[[Folder], Saved]] = {
+    "LORA": read_lora,
+    "IA3": read_ia3,
+    "LN_TUNING": read_norms,
+    "PROMPT_TUNING": read_prompt,
+    "PREFIX_TUNING": read_prefix,
+}
 
 
 def read(folder: Path) -> Saved:
