@@ -8,6 +8,8 @@ from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._gradients import dead_parameters
 from deltanb.engine._hosts import match
 from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
+from deltanb.engine._merged import merged_originals
+from deltanb.engine._merging import Effect, set_merged
 from deltanb.engine._naming import free_name
 from deltanb.engine._ownership import own_tensors
 from deltanb.engine._plan import Plan, plan
@@ -43,6 +45,7 @@ __all__ = [
     "DeltaModel",
     "DoraEmbeddingLayer",
     "DoraLayer",
+    "Effect",
     "IA3Config",
     "IA3Layer",
     "IA3Model",
@@ -74,10 +77,12 @@ __all__ = [
     "free_name",
     "freeze",
     "match",
+    "merged_originals",
     "own_tensors",
     "plan",
     "restore_declarations",
     "set_apart",
+    "set_merged",
     "snapshot_declarations",
     "snapshot_ownership",
     "unfreeze",

@@ -9,7 +9,8 @@ from deltanb._errors import DeltaError
 from deltanb._warn import warn
 from deltanb.engine._freezing import apply_declarations, remember_baseline
 from deltanb.engine._insertion import reset_compiler
-from deltanb.engine._ownership import check_free, parameter_of, swap, trained_before
+from deltanb.engine._merged import check_beside_merged, take_out
+from deltanb.engine._ownership import check_free, check_unmerged, parameter_of, swap, trained_before
 from deltanb.engine._registry import registry_of
 from deltanb.structure import backbone_parameters
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["attach", "detach", "set_apart"]
+__all__ = ["attach", "detach", "hook_in_order", "set_apart", "unhook"]
 
 
 def attach(delta: DeltaModel) -> None:
@@ -33,6 +34,8 @@ def attach(delta: DeltaModel) -> None:
         msg = f"Another delta called {delta.name!r} is attached."
         raise DeltaError(msg, expected="One delta of a name at a time.", try_=f"deltanb.deltas(model)[{delta.name!r}].detach()")
     check_free(delta, [*delta.owned, *delta.created], registry.attached)
+    check_unmerged(backbone, delta.owned)
+    check_beside_merged(delta)
     _check_weights(delta)
     # Whatever takes memory comes before whatever changes the backbone.
     hosts = {host: backbone.get_submodule(host) for host in delta.modules}
@@ -51,7 +54,7 @@ def attach(delta: DeltaModel) -> None:
         delta.waiting = []
     registry.attached[delta.name] = delta
     delta.attached = True
-    _hook_in_order(delta)
+    hook_in_order(delta)
     apply_declarations(backbone)
     reset_compiler()
 
@@ -61,9 +64,9 @@ def detach(delta: DeltaModel) -> None:
     backbone, registry = delta.backbone_model, registry_of(delta.backbone_model)
     _warn_of_no_originals(delta)
     swap(backbone, delta.owned)  # takes memory, so it comes first
-    for handle in delta.handles.values():
-        handle.remove()
-    delta.handles, delta.hooks = {}, []
+    if delta.merged:
+        take_out(delta)
+    unhook(delta)
     for host in delta.modules:
         delattr(backbone.get_submodule(host), delta.child_name())
     for name in delta.created:
@@ -78,6 +81,13 @@ def detach(delta: DeltaModel) -> None:
             parameter_of(backbone, name).requires_grad_(owned.trainable)
     apply_declarations(backbone)
     reset_compiler()
+
+
+def unhook(delta: DeltaModel) -> None:
+    """Take a delta's hooks away; its modules stay where they are."""
+    for handle in delta.handles.values():
+        handle.remove()
+    delta.handles, delta.hooks = {}, []
 
 
 def set_apart(delta: DeltaModel) -> None:
@@ -120,7 +130,7 @@ def _place(backbone: nn.Module, name: str, parameter: nn.Parameter | None) -> No
     backbone.get_submodule(module)._parameters[key] = parameter
 
 
-def _hook_in_order(delta: DeltaModel) -> None:
+def hook_in_order(delta: DeltaModel) -> None:
     """Hook in, older deltas of a place first whatever the order of attachment: outputs and tree are then the same again."""
     backbone = delta.backbone_model
     attached = sorted(registry_of(backbone).attached.values(), key=lambda other: other.serial)

@@ -21,6 +21,7 @@ from deltanb.engine._freezing import declare
 from deltanb.engine._holdings import Holdings
 from deltanb.engine._hosts import Host, Hosts
 from deltanb.engine._insertion import After, Hook
+from deltanb.engine._mergeable import Mergeable
 from deltanb.engine._naming import check_name, free_name
 from deltanb.engine._registry import registry_of, unwrapped
 from deltanb.structure import DELTA_MARK, backbone_modules
@@ -41,7 +42,7 @@ _births = count()
 _SETTINGS = ("modified_modules", "exclude_modules", "unfrozen_modules", "common_structure")
 
 
-class DeltaModel(Holdings):
+class DeltaModel(Mergeable, Holdings):
     """A delta on a backbone. What it holds is described in `Holdings`.
 
     Attributes:
@@ -79,6 +80,7 @@ class DeltaModel(Holdings):
         self.created: dict[str, nn.Parameter] = {}
         self.modules: dict[str, nn.Module] = {}
         self.attached = False
+        self.merged = False
         self.serial = next(_births)
         self.hooks: list[tuple[str, Hook]] = []
         self.handles: dict[int, Any] = {}

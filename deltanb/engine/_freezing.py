@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._warn import warn
 from deltanb.addressing import as_patterns, match_names, pattern_hits
-from deltanb.engine._ownership import check_free, parameter_of, swap, take
+from deltanb.engine._ownership import check_free, check_unmerged, parameter_of, swap, take
 from deltanb.engine._registry import Registry, registry_of, unwrapped
 from deltanb.engine._state_filter import sync_filters
 from deltanb.roles import roles_of
@@ -87,6 +87,7 @@ def declare(
     trainable = _resolve(backbone, patterns, scope)
     owner = delta.name if delta else None
     kept = [old for old in registry.declarations if old.delta != owner or (scope and old.scope != scope)]
+    check_unmerged(backbone, trainable)
     if delta:
         check_free(delta, trainable, registry.attached)
         declared = trainable.union(*(old.trainable for old in kept if old.delta == owner))
@@ -105,6 +106,7 @@ def remember_baseline(backbone: nn.Module) -> None:
     if registry.baseline is None:
         core = {name: owned.trainable for delta in registry.attached.values() for name, owned in delta.owned.items() if owned.core}
         created = {name for delta in registry.attached.values() for name in delta.created}
+        core |= {name: original.trainable for name, original in registry.originals.items()}
         registry.baseline = {name: core.get(name, p.requires_grad) for name, p in backbone_parameters(backbone) if name not in created}
 
 
@@ -170,6 +172,7 @@ def _apply_to_backbone(backbone: nn.Module, registry: Registry, active: Sequence
         for entry in active:
             if not entry.scope or id(parameter) in scopes[entry.scope]:
                 flag = name in entry.trainable
+        flag = flag and name not in registry.originals  # what is merged does not train
         if parameter.is_floating_point() and parameter.requires_grad != flag:
             parameter.requires_grad_(flag)
 
@@ -179,10 +182,10 @@ def _apply_to_delta(backbone: nn.Module, delta: DeltaModel, active: Sequence[Dec
     scopes = {entry.scope: _tensors_in(backbone, entry.scope) for entry in active if entry.scope}
     core = {name: parameter_of(backbone, name) for name in delta.core_names()}
     for name, parameter in [*core.items(), *delta.module_parameters().items()]:
-        flag = True
+        flag = not delta.merged
         for entry in active:
             if not entry.scope or id(parameter) in scopes[entry.scope]:
-                flag = entry.lets_train(delta.name) or name in entry.trainable
+                flag = not delta.merged and (entry.lets_train(delta.name) or name in entry.trainable)
         parameter.requires_grad_(flag)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["Owned", "check_free", "own_tensors", "parameter_of", "swap", "take", "take_core", "trained_before"]
+__all__ = ["Owned", "check_free", "check_unmerged", "own_tensors", "parameter_of", "swap", "take", "take_core", "trained_before"]
 
 
 @dataclass
@@ -79,6 +79,7 @@ def own_tensors(delta: DeltaModel, names: Iterable[str]) -> dict[str, torch.Tens
     backbone = delta.backbone_model
     present = [name for name in names if _has_parameter(backbone, name)]
     check_free(delta, present, registry_of(backbone).attached)
+    check_unmerged(backbone, present)
     for name in present:
         if name not in delta.owned:
             delta.owned[name] = take(backbone, name, core=False)
@@ -124,3 +125,17 @@ def check_free(delta: DeltaModel, names: Iterable[str], attached: Mapping[str, D
                     expected="Two attached deltas never own one tensor.",
                     try_=f"%delta detach {other.name}, or leave {name.rpartition('.')[0] or name} out of --exclude",
                 )
+
+
+def check_unmerged(backbone: nn.Module, names: Iterable[str]) -> None:
+    """Refuse to train, or to own, tensors that a delta is merged into: their values are not their own.
+
+    Raises:
+        DeltaError: with the name of the delta.
+    """
+    registry = registry_of(backbone)
+    held = next((name for name in names if name in registry.originals), None)
+    if held is not None:
+        inside = next(delta.name for delta in registry.attached.values() if delta.merged and held.rpartition(".")[0] in delta.modules)
+        msg = f"{held} holds the merged delta {inside!r}, so it cannot train."
+        raise DeltaError(msg, expected="The weight without it.", try_=f"%delta unmerge {inside}")

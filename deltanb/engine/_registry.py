@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
     from deltanb.engine._freezing import Declaration
+    from deltanb.engine._merged import Original
 
 __all__ = ["Registry", "deltas", "is_parallel", "registry_of", "unwrapped"]
 
@@ -26,6 +27,7 @@ class Registry:
         declarations: the freeze declarations in force, oldest first; a later one overrides.
         baseline: ``requires_grad`` of the backbone's parameters before the first declaration; None without one.
         clock: how many declarations there have been.
+        originals: backbone tensors that merged deltas have changed, as they were before.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class Registry:
         self.declarations: list[Declaration] = []
         self.baseline: dict[str, bool] | None = None
         self.clock = 0
+        self.originals: dict[str, Original] = {}
 
     def owners(self) -> dict[str, tuple[str, bool]]:
         """For each backbone tensor that an attached delta owns: the delta, and whether the delta created it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
+from deltanb.engine._merging import set_merged
 from deltanb.engine._registry import deltas, registry_of, unwrapped
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def use(model: nn.Module, *wanted: DeltaModel | str) -> list[DeltaModel]:
     before = list(deltas(backbone).values())
     chosen = [_found(backbone, one) for one in wanted]
     gone = [delta for delta in before if delta not in chosen]
+    inside = [delta for delta in before if delta.merged]
     try:
         for delta in reversed(gone):
             delta.detach()
         for delta in chosen:
             delta.attach()
     except BaseException:
-        _put_back(backbone, before)
+        _put_back(backbone, before, inside)
         raise
     return gone
 
@@ -83,21 +85,24 @@ def without_deltas(model: nn.Module) -> Iterator[None]:
     """
     backbone = unwrapped(model)
     before = list(deltas(backbone).values())
+    inside = [delta for delta in before if delta.merged]
     use(backbone)
     try:
         yield
     finally:
-        _put_back(backbone, before)
+        _put_back(backbone, before, inside)
 
 
-def _put_back(backbone: nn.Module, before: Sequence[DeltaModel]) -> None:
-    """Exactly the deltas of an earlier moment, in the order of then."""
+def _put_back(backbone: nn.Module, before: Sequence[DeltaModel], inside: Sequence[DeltaModel]) -> None:
+    """Exactly the deltas of an earlier moment, in the order of then, and those merged that were."""
     for delta in reversed(list(deltas(backbone).values())):
         if delta not in before:
             delta.detach()
     for delta in before:
         delta.attach()
     registry_of(backbone).attached = {delta.name: delta for delta in before}
+    for delta in inside:
+        set_merged(delta, wanted=True)
 
 
 def _found(backbone: nn.Module, one: DeltaModel | str) -> DeltaModel:

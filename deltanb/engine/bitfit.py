@@ -24,7 +24,7 @@ from deltanb.engine._ownership import take_core
 from deltanb.structure import DELTA_MARK, backbone_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Unpack
 
     from deltanb.engine._base import CommonOptions
@@ -80,6 +80,7 @@ class BitFitModel(DeltaModel):
 
     config_class = BitFitConfig
     delta_type = "bitfit"
+    merges = True
     default_modified_modules = ("attn@", "ff@.*", "layer_norm@")
 
     def __init__(self, backbone_model: nn.Module, **common: Unpack[CommonOptions]) -> None:
@@ -88,6 +89,13 @@ class BitFitModel(DeltaModel):
     def make_child(self, host: Host) -> nn.Module:
         """A `BiasLayer` of the host's output size."""
         return BiasLayer(host.output_size)
+
+    def merged_tensors(self, host: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The biases are in the backbone as it is; one after a host that has none has no place there."""
+        del tensors
+        kind = type(self.backbone_model.get_submodule(host)).__name__
+        msg = f"{self.name!r} cannot be merged: {host} ({kind}) has no bias that its own could go into."
+        raise DeltaError(msg, expected="Hosts with biases, or Linears.", try_=f"%delta detach {self.name}")
 
     def _build(self, hosts: Sequence[Host]) -> None:
         """Take the biases that are there, create those of bias-free Linears; a child only where neither is possible."""

@@ -10,6 +10,7 @@ https://arxiv.org/abs/2205.05638. Every vector starts from 1, so a new (IA)³ ch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import torch
@@ -22,11 +23,11 @@ from deltanb.engine._config import BaseDeltaConfig, option
 from deltanb.engine._hosts import is_conv1d
 from deltanb.engine._insertion import After, Before
 from deltanb.engine._per_host import value_per_host
-from deltanb.roles import family_of, role_names
+from deltanb.roles import roles_of
 from deltanb.structure import module_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from deltanb.engine._hosts import Host
     from deltanb.engine._insertion import Hook
@@ -92,7 +93,9 @@ class IA3Model(DeltaModel):
     before: set[str]
     config_class = IA3Config
     delta_type = "ia3"
+    merges = True
     default_modified_modules = ("k,v@", _FEEDFORWARD)
+    stand_ins = MappingProxyType({})  # what it scales has a meaning of its own
 
     def __init__(
         self, backbone_model: nn.Module, feedforward_modules: str | Sequence[str] | None = None, **common: Unpack[CommonOptions]
@@ -120,6 +123,17 @@ class IA3Model(DeltaModel):
         msg = f"{host.name} ({type(module).__name__}) is to have its input scaled, and is no linear layer."
         raise DeltaError(msg, expected="A Linear or Conv1D among feedforward_modules.", try_="%delta help attach ia3")
 
+    def merged_tensors(self, host: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The scaled weight, and bias where it is the output that is scaled."""
+        module = self.backbone_model.get_submodule(host)
+        if not isinstance(module, nn.Linear) and not is_conv1d(module):
+            msg = f"{self.name!r} cannot be merged: {host} ({type(module).__name__}) has no weight matrix that could be scaled instead."
+            raise DeltaError(msg, expected="A Linear or Conv1D.", try_=f"%delta detach {self.name}")
+        vector = self.modules[host].ia3_l.flatten()  # type: ignore[operator]
+        columns = (host in self.before) is not is_conv1d(module)
+        scaled = {"weight": tensors["weight"] * (vector if columns else vector[:, None])}
+        return scaled if host in self.before or "bias" not in tensors else {**scaled, "bias": tensors["bias"] * vector}
+
     def make_hooks(self) -> list[tuple[str, Hook]]:
         """Before a host whose input is scaled, after any other."""
         return [(host, (Before if host in self.before else After)(self.child_name())) for host in self.modules]
@@ -127,6 +141,5 @@ class IA3Model(DeltaModel):
 
 def _second_layers(backbone: nn.Module) -> list[str]:
     """The modules whose input is scaled unless it is said otherwise."""
-    family = family_of(backbone)
-    names = module_names(backbone)
-    return pattern_hits(_FEEDFORWARD, names, role_names(names, family)) if family else []
+    roles = roles_of(backbone)
+    return pattern_hits(_FEEDFORWARD, module_names(backbone), roles) if roles else []

@@ -60,6 +60,7 @@ class LnTuningModel(DeltaModel):
 
     config_class = LnTuningConfig
     delta_type = "ln_tuning"
+    merges = True
     default_modified_modules = ("layer_norm@",)
 
     def __init__(self, backbone_model: nn.Module, **common: Unpack[CommonOptions]) -> None:

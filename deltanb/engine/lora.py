@@ -15,6 +15,7 @@ embedding A starts from 0 and B from N(0, 1), and A's columns are looked up by t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from torch import nn
@@ -30,6 +31,8 @@ from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import torch
 
     from deltanb.engine._hosts import Host
     from deltanb.engine._insertion import Hook
@@ -83,7 +86,9 @@ class LoraModel(DeltaModel):
     config: LoraConfig
     config_class = LoraConfig
     delta_type = "lora"
+    merges = True
     default_modified_modules = ("attn@.q@", "attn@.v@")
+    stand_ins = MappingProxyType({"attn@.q@": "mixer@.in@", "attn@.v@": "mixer@.in@"})
 
     def __init__(
         self,
@@ -138,6 +143,13 @@ class LoraModel(DeltaModel):
             raise DeltaError(msg, expected="A host in float32, bfloat16 or float16.", try_="use_dora=False")
         seen = weight.T if is_transposed(host.module) else weight
         return DoraEmbeddingLayer(seen, **options) if isinstance(host.module, nn.Embedding) else DoraLayer(seen, **options)
+
+    def merged_tensors(self, host: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weight with the update in it."""
+        child: Any = self.modules[host]
+        turned = is_transposed(self.backbone_model.get_submodule(host))
+        weight = tensors["weight"]
+        return {"weight": child.merged(weight.T).T if turned else child.merged(weight)}
 
     def make_hooks(self) -> list[tuple[str, Hook]]:
         """The update is added to each host's output; DoRA scales the output too."""
