@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from deltanb._errors import DeltaError
@@ -17,6 +19,7 @@ from deltanb.engine import _upward
 from deltanb.engine._attachment import attach, detach
 from deltanb.engine._checks import check_call, check_container, checked_backbone
 from deltanb.engine._config import CommonOptions
+from deltanb.engine._defaults import Defaults, default_hosts
 from deltanb.engine._freezing import declare
 from deltanb.engine._holdings import Holdings
 from deltanb.engine._hosts import Host, Hosts
@@ -55,6 +58,9 @@ class DeltaModel(Mergeable, Holdings):
 
     config_class: ClassVar[type[BaseDeltaConfig]]
     default_modified_modules: ClassVar[tuple[str, ...]] = ()
+    stand_ins: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"attn@": "mixer@", "attn@.proj@": "mixer@", "ff@.w1@": "ff@", "ff@.w2@": "ff@"}
+    )
 
     def __init__(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], **common: Unpack[CommonOptions]) -> None:
         self._prepare(backbone_model, options, common)
@@ -72,7 +78,7 @@ class DeltaModel(Mergeable, Holdings):
         self.config = self._config(options, common)
         found = self.find_hosts()
         self.match_result = found.result
-        self.notes = list(found.notes)
+        self.notes = [*self.defaults.notes, *found.notes]
         self.hosts = [host.name for host in found.hosts]
         self.name = self._chosen_name(common.get("name"))
         check_name(self.name, self.child_name(), self.backbone_model, found.hosts)
@@ -226,7 +232,19 @@ class DeltaModel(Mergeable, Holdings):
     def modified_modules(self) -> list[str]:
         """The patterns it was attached by."""
         own = self.config.modified_modules
-        return list(self.default_modified_modules if own is None else own)
+        return list(self.defaults.patterns if own is None else own)
+
+    @property
+    def default_roles(self) -> Sequence[str]:
+        """The roles that it looks for where no module is named."""
+        return self.default_modified_modules
+
+    @cached_property
+    def defaults(self) -> Defaults:
+        """The patterns that stand for none in this backbone; none where modules are named."""
+        if self.config.modified_modules is not None or not self.default_roles:
+            return Defaults([], [])
+        return default_hosts(self.backbone_model, self.delta_type, self.default_roles, self.stand_ins)
 
     # Show and save --------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ from deltanb.engine._insertion import After, PreHook
 from deltanb.probe import first_input
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deltanb.engine._hosts import Host
     from deltanb.engine._insertion import Hook
 
@@ -139,10 +141,9 @@ class AdapterModel(DeltaModel):
         super().__init__(backbone_model, options, **common)
 
     @property
-    def modified_modules(self) -> list[str]:
-        """The patterns it was attached by."""
-        own = self.config.modified_modules
-        return super().modified_modules if own is not None or self.config.placement == "after" else ["layer_norm@"]
+    def default_roles(self) -> Sequence[str]:
+        """The roles that it looks for where no module is named."""
+        return self.default_modified_modules if self.config.placement == "after" else ["layer_norm@"]
 
     def make_child(self, host: Host) -> nn.Module:
         """An `AdapterLayer` of the host's output size."""

@@ -11,6 +11,7 @@ from N(0, 1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
 import torch
@@ -138,6 +139,7 @@ class PrefixModel(DeltaModel):
     config_class = PrefixConfig
     delta_type = "prefix"
     default_modified_modules = ("attn@",)
+    stand_ins = MappingProxyType({})  # nothing else has keys and values
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from deltanb._walk import backbone_modules, module_names
+from deltanb._walk import backbone_modules
 from deltanb.roles._families import FAMILIES
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def roles_of(model: nn.Module) -> dict[str, str] | None:
     """The role path of each module that has one; None where no family is known.
 
     A model whose own family has no table may hold models whose families have one (an encoder and a decoder joined
-    together, a module of your own around a BERT): their roles hold then.
+    together, a module of your own around a BERT): their roles hold then. An ``Identity`` that fills the place of a module
+    (the first norm of ModernBERT) has no role.
 
     Example:
         >>> from torch import nn
@@ -47,7 +48,8 @@ def roles_of(model: nn.Module) -> dict[str, str] | None:
         if family:
             found, prefix = True, f"{name}." if name else ""
             inside = (*inside, prefix)
-            roles |= {prefix + below: role for below, role in role_names(module_names(module), family).items()}
+            real = [below for below, part in backbone_modules(module) if type(part).__name__ != "Identity"]
+            roles |= {prefix + below: role for below, role in role_names(real, family).items()}
     return roles if found else None
 
 
