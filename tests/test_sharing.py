@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
+from transformers import BertForSequenceClassification
 
 import deltanb
 from deltanb import AdapterModel, AutoDeltaConfig, AutoDeltaModel, LoraModel
@@ -27,6 +29,7 @@ from tests.test_workbench import ROWS, fresh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PEFT = Path(__file__).parent / "fixtures" / "peft"
 FILES = [".gitattributes", "README.md", "config.json", "model.safetensors", "structure.svg"]
 
 
@@ -246,6 +249,18 @@ def test_a_repository_is_read_wherever_a_folder_is(hub: HubServer, delta: Adapte
     with pytest.raises(DeltaError, match="The folder 'ann/reviews' is not there"):
         deltanb.load("ann/reviews", bert())
     assert not hub.requests
+
+
+@pytest.mark.parametrize("name", ["peft_lora_bert", "adapters_houlsby_bert"])
+def test_what_other_libraries_wrote_is_read_if_it_is_safetensors(name: str, hub: HubServer) -> None:
+    """Their logits lie beside their weights, and are not downloaded."""
+    model = BertForSequenceClassification.from_pretrained(PEFT / "base_bert").eval()
+    hub.add("bob/theirs", {path.name: path.read_bytes() for path in (PEFT / name).iterdir()})
+    deltanb.load("bob/theirs", model)
+    inputs = load_file(PEFT / "base_bert" / "io.safetensors")
+    logits = output_of(model, input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+    assert torch.allclose(logits, load_file(PEFT / name / "io.safetensors")["logits"], atol=1e-5)
+    assert not hub.asked("io.safetensors")
 
 
 @pytest.mark.usefixtures("hub")

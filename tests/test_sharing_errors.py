@@ -119,6 +119,12 @@ def test_a_hub_that_is_switched_off_is_left_alone(hub: HubServer, delta: Adapter
     assert not hub.requests
 
 
+def test_a_folder_for_peft_is_not_pushed_as_something_else(hub: HubServer, delta: AdapterModel) -> None:
+    assert "deltanb's own format" in refused(lambda: delta.save_finetuned("here", format="peft", push_to_hub="ann/reviews")).what
+    assert not Path("here").exists()
+    assert not hub.requests
+
+
 # What the hub says -------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deltanb._errors import DeltaError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,6 +27,9 @@ def save(delta: DeltaModel, folder: str | Path, *, push_to_hub: str | bool = Fal
     """Write a delta to a folder, and if asked for to the hub; see `deltanb.checkpoints.save` and `deltanb.sharing.push`."""
     from deltanb.checkpoints import save as write
 
+    if push_to_hub and options.get("format", "deltanb") != "deltanb":
+        msg = f"The hub gets deltanb's own format, and the folder was to get {options['format']!r}."
+        raise DeltaError(msg, expected="One of the two at a time.", try_="delta.save_finetuned(folder, push_to_hub=True)")
     sharing = {key: options.pop(key) for key in _SHARING if key in options} if push_to_hub else {}
     path = write(delta, folder, **options)
     if push_to_hub:

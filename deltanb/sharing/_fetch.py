@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from deltanb._errors import DeltaError
 from deltanb._hub import TIMEOUT, checked_id, explained, hub_client, is_unreachable, unreachable
 from deltanb._quiet import quiet
-from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json
+from deltanb.checkpoints._files import ADAPTER_CONFIG, ADAPTER_FACTS, ADAPTER_WEIGHTS, CONFIG, WEIGHTS, read_json
+from deltanb.checkpoints.adapters import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "cache_folder", "fetch"]
 
 MOST_BYTES = 2_000_000_000  # of weights; more is no delta, or has to be asked for
-_SETTINGS = (CONFIG, "adapter_config.json", "head_config.json")
+_SETTINGS = (CONFIG, ADAPTER_CONFIG, ADAPTER_FACTS, *(name for name in FILES if name.endswith(".json")))
 _MOST_SETTINGS = 1_000_000  # bytes of them all
 _SAFE = ".safetensors"
+_OF_OTHERS = (ADAPTER_WEIGHTS, *(name for name in FILES if name.endswith(_SAFE)))  # the weights that PEFT and adapters write
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
@@ -106,7 +108,7 @@ def _weights(repo: str, settings: list[str], top: Mapping[str, int | None], fold
         DeltaError: there is no delta, or its weights could run code.
     """
     ours = CONFIG in settings and folder is not None and "delta_type" in read_json(folder / CONFIG)
-    if not ours and settings in ([], [CONFIG]):
+    if not ours and ADAPTER_CONFIG not in settings:
         found = ", ".join(sorted(top)[:6]) or "nothing"
         what = "a whole model" if settings else "no delta"
         raise DeltaError(
@@ -114,7 +116,7 @@ def _weights(repo: str, settings: list[str], top: Mapping[str, int | None], fold
             expected="A delta that deltanb or PEFT wrote, with its settings in JSON and its weights in safetensors.",
             try_=f"%delta backbone {repo}" if settings else "",
         )
-    safe = [name for name in top if name.endswith(_SAFE) and (name == WEIGHTS if ours else not name.startswith("model"))]
+    safe = [name for name in ((WEIGHTS,) if ours else _OF_OTHERS) if name in top]
     if safe:
         return safe
     pickled = sorted(name for name in top if name.endswith(_PICKLED))
