@@ -192,23 +192,24 @@ def _fill(saved: Saved, delta: DeltaModel, *, strict: bool) -> list[str]:
 
     own = delta.delta_type
     place: dict[str, torch.Tensor] = {**delta.module_parameters(own), **delta.module_buffers(own), **delta.created_parameters()}
-    rest = [name for name in saved.tensors if name not in place]
+    tensors = delta.adopted(saved.tensors)
+    rest = [name for name in tensors if name not in place]
     place |= own_tensors(delta, rest)
-    missing = sorted(place.keys() - saved.tensors.keys())
-    surplus = sorted(saved.tensors.keys() - place.keys())
+    missing = sorted(place.keys() - tensors.keys())
+    surplus = sorted(tensors.keys() - place.keys())
     misshapen = [
-        f"{name} is {list(saved.tensors[name].shape)}, here {list(place[name].shape)}"
-        for name in sorted(place.keys() & saved.tensors.keys())
-        if saved.tensors[name].shape != place[name].shape
+        f"{name} is {list(tensors[name].shape)}, here {list(place[name].shape)}"
+        for name in sorted(place.keys() & tensors.keys())
+        if tensors[name].shape != place[name].shape
     ]
     problems = [_listed(what, names) for what, names in [("missing", missing), ("surplus", surplus), ("misshapen", misshapen)] if names]
     if problems and strict:
         raise _does_not_fit(saved, problems)
-    fitting = {name: tensor for name, tensor in place.items() if name in saved.tensors and saved.tensors[name].shape == tensor.shape}
-    empty = [name for name, tensor in fitting.items() if tensor.is_meta or saved.tensors[name].is_meta]
+    fitting = {name: tensor for name, tensor in place.items() if name in tensors and tensors[name].shape == tensor.shape}
+    empty = [name for name, tensor in fitting.items() if tensor.is_meta or tensors[name].is_meta]
     with torch.no_grad():
         for name in fitting.keys() - set(empty):
-            fitting[name].copy_(saved.tensors[name])
+            fitting[name].copy_(tensors[name])
     return [*problems, *([f"there is a skeleton without weights: {len(empty)} tensors were not filled"] if empty else [])]
 
 

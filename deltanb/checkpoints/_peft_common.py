@@ -151,6 +151,7 @@ def as_saved(folder: Folder, adapter: Adapter, kind: str, options: dict[str, Any
         {**adapter.tensors, **adapter.rest},
         hosts=adapter.hosts,
         freeze=[declared(adapter.rest, words)],
+        implied=True,
         backbone=backbone_facts(settings),
         notes=notes,
         problems=folder.problems,

@@ -104,6 +104,7 @@ def _saved(
         AutoDeltaConfig.from_dict({"delta_type": kind, **options}),
         {**tensors, **rest},
         freeze=[declared(rest, folder.saved_words)],
+        implied=True,
         backbone=backbone_facts(folder.settings),
         notes=notes,
         problems=folder.problems,

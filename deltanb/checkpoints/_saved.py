@@ -29,6 +29,7 @@ class Saved:
         name: the delta's name when it was saved; "" if unknown.
         hosts: the modules it sat on.
         freeze: the freeze declarations, as plain data.
+        implied: whether these are what the format implies, and nobody declared them.
         backbone: class, name, parameters, structure and weights fingerprints of its backbone, as far as known.
         notes: what is worth saying about the reading.
         problems: what is wrong in the folder itself, though it can be read: refused unless the caller takes it as it is.
@@ -43,6 +44,7 @@ class Saved:
     hosts: list[str] = field(default_factory=list)
     freeze: list[dict[str, Any]] = field(default_factory=list)
     backbone: dict[str, Any] = field(default_factory=dict)
+    implied: bool = False
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     fit: Callable[[Saved, nn.Module], Saved] | None = None

@@ -171,6 +171,7 @@ def _with_head(saved: Saved) -> None:
     plain = {name: tensor for name, tensor in head.items() if name not in flexible}
     saved.tensors |= plain
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in plain))
+    saved.implied = True
     saved.freeze = [{"exclude": ["deltas", *compact(modules)], "scope": "", "set_state_dict": True}]
 
 

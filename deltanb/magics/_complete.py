@@ -23,6 +23,7 @@ __all__ = ["candidates", "matcher_for"]
 _PLAIN = (int, float, str, bool, type(None))
 _VALUES = {
     "by": ("module", "type", "delta"),
+    "format": ("deltanb", "peft"),
     "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),
 }
 _LINE = re.compile(r"^\s*(?:\w+\s*=\s*)?%{1,2}delta(?:\s|$)")

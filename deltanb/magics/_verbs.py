@@ -142,6 +142,7 @@ _ALL = (
     ), "evaluate"),
     Verb("predict", "what the model says about a sentence", "text", 1, None, example='predict "A warm, funny film."'),
     Verb("save", "save a delta, and nothing else, to a folder", "folder delta", 1, 2, (
+        Option("format", "text", "deltanb, or peft: a folder that PEFT loads, for the types that it has"),
         Option("force", "flag", "replace what is there, whatever it is"),
     ), "save my-first-delta"),
     Verb("load", "attach a saved delta", "folder", 1, 1, (

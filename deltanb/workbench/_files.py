@@ -27,13 +27,14 @@ _MEGA = 1e6
 class Files(Change):
     """The verbs that write and read folders."""
 
-    def save(self, folder: str, name: str | None = None, *, force: bool = False) -> Outcome:
+    def save(self, folder: str, name: str | None = None, *, force: bool = False, format: str = "deltanb") -> Outcome:  # noqa: A002
         """Save a delta, and nothing else. Its own folder is replaced in one step; any other needs ``force``.
 
         Args:
             folder: new, or of an earlier save of this delta.
             name: which delta; default: the only one.
             force: replace what is there, whatever it is.
+            format: ``deltanb``, or ``peft`` for the types that PEFT has.
         """
         delta = self._to_save(name)
         path = Path(folder).expanduser()
@@ -41,9 +42,10 @@ class Files(Change):
             step.undoable = False
             with step.shield.lifted():
                 notes = self._make_room(path, delta, force=force)
-                checkpoints.save(delta, path, force=force)
+                checkpoints.save(delta, path, force=force, format=format)
             self.remember_folder(delta, path)
-            step.python.append(call(f"{self._names.of(delta)}.save_finetuned", repr(str(folder)), force=force or None))
+            other = None if format == "deltanb" else format
+            step.python.append(call(f"{self._names.of(delta)}.save_finetuned", repr(str(folder)), format=other, force=force or None))
         size = sum(entry.stat().st_size for entry in path.iterdir() if entry.is_file())
         whole = sum(p.numel() * p.element_size() for p in self.model.parameters())
         tensors = delta.tensors()
@@ -69,7 +71,7 @@ class Files(Change):
         if force or own or not path.is_dir() or all(checkpoints.is_temporary(entry) for entry in path.iterdir()):
             return []
         try:
-            saved = checkpoints.read(path)
+            saved = checkpoints.read(path, delta.backbone_model)
         except DeltaError as error:
             msg = f"{path} is not a save of {delta.name!r}: {error.what}"
             raise DeltaError(msg, expected="Take a new folder, or replace this one with --force.", try_=f"%delta save {path}-2") from None
@@ -88,7 +90,7 @@ class Files(Change):
             name: of the delta; default: its own.
         """
         place, notes = located(folder)
-        saved = checkpoints.read(place)
+        saved = checkpoints.read(place, self.model)
         own = name or saved.name or saved.config.delta_type
         old = self.attached.get(own)
         if old is not None and saved.config.options() == old.config.options() and same_values(saved, old):
@@ -111,10 +113,11 @@ class Files(Change):
     def _loaded(self, saved: Any, delta: DeltaModel, folder: str, notes: list[str]) -> Outcome:
         counts = snapshot(self.model).counts
         frozen = "; ".join(f"all but {', '.join(entry['exclude']) or 'nothing'}" for entry in saved.freeze)
+        why = f"as {saved.format} trains it" if saved.implied else "as it was saved"
         facts = {
             "format": saved.format,
             "delta": f"{delta.delta_type} on {len(delta.hosts)} modules",
-            "frozen": f"as it was saved: {frozen}" if frozen else "nothing: no declaration was saved",
+            "frozen": f"{why}: {frozen}" if frozen else "nothing: no declaration was saved",
             "trainable now": f"{counts.trainable:,} of {counts.total:,}",
         }
         return Outcome(f"Loaded {delta.name} from {folder}.", facts, [*delta.notes, *notes], next="%delta evaluate", value=delta)

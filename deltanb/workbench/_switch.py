@@ -94,12 +94,12 @@ class Switch(Files):
         return [
             f"{delta.name} has changed since {word} was written: it is used as it is here (%delta load {word} reads the folder)"
             for word, delta in pairs
-            if not same_values(checkpoints.read(word), delta)
+            if not same_values(checkpoints.read(word, delta.backbone_model), delta)
         ]
 
     def _load_beside(self, folder: str, step: Step) -> list[str]:
         """Attach a saved delta under a name that nothing here has, frozen as it was saved; what to say about it."""
-        saved = checkpoints.read(folder)
+        saved = checkpoints.read(folder, self.model)
         own = free_name(saved.name or saved.config.delta_type, {*self.attached, *self.parked})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
