@@ -68,6 +68,9 @@ class PrependRows(_Named, PreHook):
         past = _cached(given)
         if "position_ids" in self.names:
             given["position_ids"] = self._positions(host, given, past)
+            if given["position_ids"] is not None and not past and "attention_mask" in self.names and given.get("attention_mask") is None:
+                # Without a mask, positions that do not go up by one are taken for several texts in a row that see nothing of each other.
+                given["attention_mask"] = _all_seen(ids, embeds)
         for key, value in self.expand.items():
             if given.get(key) is not None and (not past or key == "attention_mask"):
                 given[key] = _longer(given[key], self.count, value, key)
@@ -207,6 +210,14 @@ def _longer(value: Any, count: int, fill: int, key: str) -> torch.Tensor:
         expected = "One entry for each token: [batch, tokens]. A static cache makes masks of another kind."
         raise DeltaError(msg, expected=expected, try_="the default cache: leave cache_implementation out")
     return torch.cat([value.new_full((value.shape[0], count), fill), value], 1)
+
+
+def _all_seen(ids: torch.Tensor | None, embeds: torch.Tensor | None) -> torch.Tensor:
+    """The mask [batch, tokens] of a text without padding."""
+    if ids is not None:
+        return torch.ones_like(ids.view(-1, ids.shape[-1]))
+    assert embeds is not None  # noqa: S101 - one of them is there
+    return torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
 
 
 def _cached(given: Mapping[str, Any]) -> int:
