@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._base import DeltaModel
 
-__all__ = ["use", "without_deltas"]
+__all__ = ["found_delta", "put_back", "use", "without_deltas"]
 
 
 def use(model: nn.Module, *wanted: DeltaModel | str) -> list[DeltaModel]:
@@ -48,7 +48,7 @@ def use(model: nn.Module, *wanted: DeltaModel | str) -> list[DeltaModel]:
     """
     backbone = unwrapped(model)
     before = list(deltas(backbone).values())
-    chosen = [_found(backbone, one) for one in wanted]
+    chosen = [found_delta(backbone, one) for one in wanted]
     gone = [delta for delta in before if delta not in chosen]
     inside = [delta for delta in before if delta.merged]
     try:
@@ -57,7 +57,7 @@ def use(model: nn.Module, *wanted: DeltaModel | str) -> list[DeltaModel]:
         for delta in chosen:
             delta.attach()
     except BaseException:
-        _put_back(backbone, before, inside)
+        put_back(backbone, before, inside)
         raise
     return gone
 
@@ -90,10 +90,10 @@ def without_deltas(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        _put_back(backbone, before, inside)
+        put_back(backbone, before, inside)
 
 
-def _put_back(backbone: nn.Module, before: Sequence[DeltaModel], inside: Sequence[DeltaModel]) -> None:
+def put_back(backbone: nn.Module, before: Sequence[DeltaModel], inside: Sequence[DeltaModel]) -> None:
     """Exactly the deltas of an earlier moment, in the order of then, and those merged that were."""
     for delta in reversed(list(deltas(backbone).values())):
         if delta not in before:
@@ -105,7 +105,12 @@ def _put_back(backbone: nn.Module, before: Sequence[DeltaModel], inside: Sequenc
         set_merged(delta, wanted=True)
 
 
-def _found(backbone: nn.Module, one: DeltaModel | str) -> DeltaModel:
+def found_delta(backbone: nn.Module, one: DeltaModel | str) -> DeltaModel:
+    """The delta itself, or the attached one of that name.
+
+    Raises:
+        DeltaError: there is none, or it belongs to another model.
+    """
     attached = deltas(backbone)
     if not isinstance(one, str):
         if one.backbone_model is backbone:
