@@ -8,6 +8,8 @@ from deltanb.engine._naming import child_name
 from deltanb.engine._ownership import parameter_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
     from torch import nn
 
@@ -84,6 +86,10 @@ class Holdings:
         created = {key: parameter.detach() for key, parameter in self.created_parameters().items()}
         modules = {key: parameter.detach() for key, parameter in self.module_parameters(name).items()}
         return {**modules, **self.module_buffers(name), **created, **owned}
+
+    def adopted(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Saved tensors by the names that they have here; a type that can hold one in two ways says how."""
+        return dict(tensors)
 
     def tensors_if_attached(self) -> dict[str, torch.Tensor]:
         """What a delta that is only planned would own."""

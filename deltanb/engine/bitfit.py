@@ -5,6 +5,10 @@
 Ben Zaken et al., *BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models*, ACL 2022,
 https://arxiv.org/abs/2106.10199. Every bias in or below a matched module is taken. A bias-free Linear gets one, drawn
 from U(-1/√in, 1/√in); a matched module without any bias of its own (T5's layer norm) gets one after it, from 0.
+
+Biases that are there keep the backbone's dtype, and so are rounded to it while they train. A Linear of half precision can
+hold no float32 bias (its product takes one dtype), so the one that it gets comes after it, in float32. Both forms are one
+delta: what was saved from either loads into the other.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from torch import nn
 from deltanb._errors import DeltaError
 from deltanb.engine._base import DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
-from deltanb.engine._hosts import match
+from deltanb.engine._hosts import Host, match
 from deltanb.engine._ownership import take_core
 from deltanb.structure import DELTA_MARK, backbone_modules
 
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from deltanb.engine._base import CommonOptions
-    from deltanb.engine._hosts import Host
 
 __all__ = ["BiasLayer", "BitFitConfig", "BitFitModel"]
 
@@ -95,7 +98,7 @@ class BitFitModel(DeltaModel):
         del tensors
         kind = type(self.backbone_model.get_submodule(host)).__name__
         msg = f"{self.name!r} cannot be merged: {host} ({kind}) has no bias that its own could go into."
-        raise DeltaError(msg, expected="Hosts with biases, or Linears.", try_=f"%delta detach {self.name}")
+        raise DeltaError(msg, expected="Hosts with biases, or Linears in float32.", try_=f"%delta detach {self.name}")
 
     def _build(self, hosts: Sequence[Host]) -> None:
         """Take the biases that are there, create those of bias-free Linears; a child only where neither is possible."""
@@ -113,7 +116,7 @@ class BitFitModel(DeltaModel):
                 if isinstance(module._parameters.get("bias"), nn.Parameter):
                     taken.append(f"{name}.bias")
                 elif isinstance(module, nn.Linear):
-                    self.created.setdefault(f"{name}.bias", _new_bias(module))
+                    self._create(Host(name, module, host.hosts))
                 else:
                     continue
                 linears += 1
@@ -122,6 +125,21 @@ class BitFitModel(DeltaModel):
         take_core(self, dict.fromkeys(taken))
         if skipped:  # so the hint that nothing was excluded, which knows of hosts alone, is wrong
             self.notes = [note for note in self.notes if not note.startswith("exclude ")]
+
+    def _create(self, host: Host) -> None:
+        """A new bias for a bias-free Linear: its own, or after it where it is of half precision or quantised."""
+        weight = host.module._parameters["weight"]
+        if weight is not None and weight.dtype in (torch.float32, torch.float64):
+            self.created.setdefault(f"{host.name}.bias", nn.Parameter(_drawn(host.module, weight.new_empty(host.output_size))))
+        elif host.name not in self.modules:
+            self._add_layer(host)
+            _drawn(host.module, self.modules[host.name].bias)  # type: ignore[arg-type]
+
+    def adopted(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A Linear's new bias under the name that it has here: its own, or that of the layer after it."""
+        after = {f"{name}.bias": f"{name}.{self.delta_type}.bias" for name in self.modules}
+        own = {f"{name.removesuffix('.bias')}.{self.delta_type}.bias": name for name in self.created}
+        return {{**after, **own}.get(name, name): tensor for name, tensor in tensors.items()}
 
     def _add_layer(self, host: Host) -> None:
         if host.module._modules:
@@ -133,9 +151,7 @@ class BitFitModel(DeltaModel):
         self.modules[host.name] = child
 
 
-def _new_bias(linear: nn.Linear) -> nn.Parameter:
-    bound = 1 / math.sqrt(linear.in_features)
-    weight = linear.weight
-    wide = weight.dtype if weight.is_floating_point() else torch.float32
-    bias = torch.empty(linear.out_features, device=weight.device, dtype=wide)
-    return nn.Parameter(nn.init.uniform_(bias, -bound, bound))
+def _drawn(linear: nn.Module, bias: torch.Tensor) -> torch.Tensor:
+    """``bias`` filled as torch fills a new Linear's."""
+    bound = 1 / math.sqrt(linear.in_features)  # type: ignore[arg-type]
+    return nn.init.uniform_(bias, -bound, bound)
