@@ -15,13 +15,14 @@ from deltanb._errors import DeltaError
 from deltanb.engine._insertion import Hook, PreHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
 __all__ = ["CutRows", "FixedPositions", "LongerLabels", "LongerMask", "PrependRows"]
 
 _CUMULATED = ("opt", "biogpt")  # families that count positions by the attention mask
+_PROMPTS = "_deltanb_soft_prompts"  # on a module: the `PrependRows` that are hooked into it
 
 
 class _Named:
@@ -57,7 +58,7 @@ class PrependRows(_Named, PreHook):
     def register(self, module: nn.Module) -> Any:
         """Hook in; the handle that comes back has a ``remove()``."""
         self.note(module)
-        return super().register(module)
+        return _PromptHandle(module, self, super().register(module))
 
     def __call__(self, host: Any, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
@@ -98,6 +99,21 @@ class PrependRows(_Named, PreHook):
         return torch.cat([rows.to(text.dtype).expand(text.shape[0], -1), text], 1)
 
 
+class _PromptHandle:
+    """Keeps the list of a module's prompts: a compiler can follow that, and not torch's own list of hooks."""
+
+    def __init__(self, module: nn.Module, hook: PrependRows, handle: Any) -> None:
+        self.module, self.hook, self.handle = module, hook, handle
+        module.__dict__.setdefault(_PROMPTS, []).append(hook)
+
+    def remove(self) -> None:
+        self.handle.remove()
+        prompts = self.module.__dict__[_PROMPTS]
+        prompts.remove(self.hook)
+        if not prompts:
+            del self.module.__dict__[_PROMPTS]
+
+
 class FixedPositions(_Named, PreHook):
     """For a stack that counts its positions itself (BART's encoder): the text's are what they would be without rows.
 
@@ -129,36 +145,27 @@ class CutRows(_Named, Hook):
 
     Args:
         count: n, how many.
-        last: whether the last hidden state still has them, too; False where a module inside cuts that one already.
     """
 
-    def __init__(self, count: int, *, last: bool = True) -> None:
+    def __init__(self, count: int) -> None:
         self.count = count
-        self.last = last
 
     def register(self, module: nn.Module) -> Any:
         """Hook in; the handle that comes back has a ``remove()``."""
         self.note(module)
         return super().register(module)
 
-    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:  # noqa: ARG002
+    def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
         given = self.given(args, kwargs)
-        embeds = given.get("inputs_embeds", given.get("hidden_states"))
-        if embeds is None or _cached(given) not in (0, embeds.shape[1]):
-            return output  # the rows were in the cache before this call
-        if isinstance(output, dict):
-            keys = ["last_hidden_state", "hidden_states"] if self.last else ["hidden_states"]
-            return type(output)(**{**output, **{key: self._without(output[key]) for key in keys if output.get(key) is not None}})
-        if isinstance(output, torch.Tensor):
-            return self._without(output)
-        return type(output)(self._without(part) if at or self.last else part for at, part in enumerate(output))
-
-    def _without(self, value: Any) -> Any:
-        """Without the rows, where it is a hidden state [batch, rows, d] or several; all else as it is."""
-        if isinstance(value, torch.Tensor):
-            return value[:, self.count :] if value.ndim == 3 else value  # noqa: PLR2004
-        return tuple(self._without(part) for part in value) if type(value) is tuple else value
+        embeds = given.get("inputs_embeds")
+        if embeds is None:  # a stack inside the model (BERT's), or a call that finds the rows in the cache
+            rows = given.get("hidden_states")
+            return output if rows is None else _changed(output, lambda state: state[:, self.count :])
+        if _cached(given) not in (0, embeds.shape[1]):
+            return output
+        text = embeds.shape[1] - _rows_of(host)
+        return _changed(output, lambda state: state[:, -text:])
 
 
 class LongerMask(_Named, PreHook):
@@ -202,13 +209,22 @@ class LongerLabels(PreHook):
         return args, {**kwargs, "labels": _longer(kwargs["labels"], self.count, -100, "labels")}
 
 
+def _changed(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """An output with its hidden states [batch, rows, d] changed, the last one and those of all layers; all else as it is."""
+    if isinstance(output, dict):
+        keys = [key for key in ("last_hidden_state", "hidden_states") if output.get(key) is not None]
+        return type(output)(**{**output, **{key: _changed(output[key], change) for key in keys}})
+    if isinstance(output, torch.Tensor):
+        return change(output) if output.ndim == 3 else output  # noqa: PLR2004
+    return tuple(_changed(part, change) for part in output) if type(output) is tuple else output
+
+
 def _longer(value: Any, count: int, fill: int, key: str) -> torch.Tensor:
     """[batch, tokens] with ``count`` more entries in front."""
     if not isinstance(value, torch.Tensor) or value.ndim != 2:  # noqa: PLR2004
         shape = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
         msg = f"{key} is {shape}: a soft prompt cannot be put before it."
-        expected = "One entry for each token: [batch, tokens]. A static cache makes masks of another kind."
-        raise DeltaError(msg, expected=expected, try_="the default cache: leave cache_implementation out")
+        raise DeltaError(msg, expected="One entry for each token: [batch, tokens].")
     return torch.cat([value.new_full((value.shape[0], count), fill), value], 1)
 
 
@@ -223,13 +239,15 @@ def _all_seen(ids: torch.Tensor | None, embeds: torch.Tensor | None) -> torch.Te
 def _cached(given: Mapping[str, Any]) -> int:
     """How many rows a cache holds."""
     cache = given.get("past_key_values")
+    if getattr(cache, "is_compileable", False):
+        msg = "A soft prompt does not work with a static cache: that has room for the text alone."
+        raise DeltaError(msg, expected="The default cache.", try_="leave cache_implementation out")
     return 0 if cache is None else int(cache.get_seq_length())
 
 
 def _rows_of(host: nn.Module) -> int:
     """All rows that soft prompts put before a module's text."""
-    hooks = host._forward_pre_hooks.values()  # noqa: SLF001 - torch has no public list of them
-    return sum(hook.count for hook in list[Any](hooks) if isinstance(hook, PrependRows))
+    return sum(hook.count for hook in host.__dict__.get(_PROMPTS, ()))
 
 
 def _first_position(host: nn.Module) -> int:

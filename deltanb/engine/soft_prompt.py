@@ -164,8 +164,8 @@ class SoftPromptModel(DeltaModel):
         if config.keep_rows:
             return [*hooks, ("", LongerLabels(count))] if _labels_tokens(backbone) else hooks
         inner = self._before_pooling()
-        cuts: list[tuple[str, Hook]] = [(inner, CutRows(count))] if inner else []
-        return [*hooks, *cuts, (place, CutRows(count, last=not inner))]
+        cuts: list[tuple[str, Hook]] = [(name, CutRows(count)) for name in (inner, place) if name or name == place]
+        return [*hooks, *cuts]
 
     def _place(self) -> str:
         """The module that is called on the text: the encoder, the model below a head, or the whole model with its head."""
@@ -177,8 +177,8 @@ class SoftPromptModel(DeltaModel):
         elif self.config.keep_rows:
             inner = backbone
         else:
-            inner = backbone.base_model
-            inner = inner if _takes_embeddings(inner) or not hasattr(inner, "get_decoder") else inner.get_decoder()
+            below = getattr(backbone.base_model, "decoder", None)  # OPT's head goes past the model around it
+            inner = below if below is not None and _takes_embeddings(below) else backbone.base_model
         if not _takes_embeddings(inner) or _embedding(inner) is None:
             raise _no_text(backbone)
         return _name_of(backbone, inner)
