@@ -51,9 +51,10 @@ def read(folder: Path) -> Saved:
         See `deltanb.AutoDeltaModel.from_finetuned`, which calls it where it finds such a folder.
     """
     settings = read_json(folder / ADAPTER_CONFIG)
-    reader = _READERS.get(settings["peft_type"])
+    kind = settings["peft_type"]
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
-        msg = f"{folder} holds a PEFT adapter of type {settings['peft_type']!r}, which has no form here."
+        msg = f"{folder} holds a PEFT adapter of type {kind!r}, which has no form here."
         raise DeltaError(msg, expected=f"One of PEFT's types: {', '.join(_READERS)}.")
     path = folder / (PICKLED if not (folder / ADAPTER_WEIGHTS).exists() and (folder / PICKLED).exists() else ADAPTER_WEIGHTS)
     saved = reader(Folder(folder, settings, read_tensors(path, f"PEFT writes {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}.")))
