@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["combine", "interpolate"]
 
 
-def combine(model: nn.Module, weights: Mapping[DeltaModel | str, float], *, name: str | None = None, batch: Any = None) -> Effect:
+def combine(model: nn.Module, weights: Mapping[Any, float], *, name: str | None = None, batch: Any = None) -> Effect:
     """Add LoRA deltas, each times its weight, into a new one, which takes their place; they are detached and keep their values.
 
     Args:
@@ -126,7 +126,7 @@ def interpolate(
     return combine(model, {first: 1 - share, second: share}, name=name, batch=batch)
 
 
-def _sources(backbone: nn.Module, weights: Mapping[DeltaModel | str, float]) -> _Weighed:
+def _sources(backbone: nn.Module, weights: Mapping[Any, float]) -> _Weighed:
     found = []
     for one, weight in weights.items():
         delta = found_delta(backbone, one)

@@ -105,12 +105,13 @@ def _by_words(kind: str, done: list[str], magics: DeltaMagics) -> list[tuple[str
         "data": lambda: [(name, "data set") for name in _data_sets()] + _variables(magics),
         "folder": lambda: [(name, "saved delta") for name in _saved()],
         "delta": lambda: _deltas(magics),
+        "weights": lambda: [(f"{name}=", kind) for name, kind in _deltas(magics)],
         "deltas": lambda: [("none", "no delta"), *_deltas(magics), *((name, "saved delta") for name in _saved())],
         "verb": lambda: [(name, "verb") for name in VERBS] + [(name, "delta type") for name in DELTA_TYPES],
     }
     if kind == "type pattern":
         return sources["options" if done else "type"]()
-    if kind in ("pattern", "deltas"):
+    if kind in ("pattern", "deltas", "weights"):
         return sources[kind]()
     kinds = kind.split(" ")
     return sources[kinds[len(done)]]() if len(done) < len(kinds) and kinds[len(done)] in sources else []

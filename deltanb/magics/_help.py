@@ -20,6 +20,8 @@ _SHAPES = {
     "type pattern": "TYPE [PATTERN …]",
     "delta": "[DELTA]",
     "deltas": "DELTA …",
+    "weights": "DELTA=WEIGHT …",
+    "delta delta number": "DELTA DELTA NUMBER",
     "data": "[DATA]",
     "text": "SENTENCE",
     "folder delta": "FOLDER [DELTA]",

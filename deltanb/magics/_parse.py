@@ -188,10 +188,19 @@ def _identifier(name: str) -> str:
     raise DeltaError(msg, expected="It has letters, digits and _, and is no word of Python's.", try_="--as result")
 
 
+_NEEDS = {
+    "spec": "a model",
+    "pattern": "a pattern",
+    "type pattern": "a delta type",
+    "text": "a sentence",
+    "delta delta number": "two deltas and a number",
+}
+
+
 def _check_words(call: Call) -> None:
     verb, count = call.verb, len(call.words)
     if count < verb.least:
-        what = {"spec": "a model", "pattern": "a pattern", "type pattern": "a delta type", "text": "a sentence"}.get(verb.words, "a folder")
+        what = _NEEDS.get(verb.words, "a folder")
         msg = f"%delta {verb.name} needs {what}."
         raise DeltaError(msg, expected=f"What it does: {verb.help}.", try_=f"%delta {verb.example}")
     if verb.most is not None and count > verb.most:

@@ -152,6 +152,17 @@ def _use(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.use([_text(word) for word in call.words])
 
 
+def _combine(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    weights = dict(call.options)
+    name = weights.pop("name", None)
+    return bench.combine({**dict.fromkeys(map(_text, call.words), 1), **weights}, name=name)
+
+
+def _interpolate(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    first, second, share = call.words
+    return bench.interpolate(_text(first), _text(second), share.value if isinstance(share, Variable) else share, **call.options)
+
+
 def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     from deltanb.reports import CodeReport
 
@@ -170,6 +181,10 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "detach": _named("detach"),
     "reattach": _named("reattach"),
     "use": _use,
+    "merge": _named("merge"),
+    "unmerge": _named("unmerge"),
+    "combine": _combine,
+    "interpolate": _interpolate,
     "remove": _named("remove"),
     "freeze": _plain("freeze"),
     "unfreeze": _plain("unfreeze"),

@@ -11,8 +11,8 @@ from deltanb._suggest import close
 __all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-OneWord = Literal["", "spec", "pattern", "delta", "deltas", "data", "text", "folder", "verb"]
-TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder"]
+OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "verb"]
+TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder", "delta delta number"]
 Words = OneWord | TwoWords
 
 # Names alone, so that completion and help need no torch; a test holds them equal to the engine's.
@@ -102,6 +102,14 @@ _ALL = (
     Verb("detach", "take a delta out; it keeps its weights", "delta", 0, 1, example="detach adapter"),
     Verb("reattach", "put a detached delta back", "delta", 0, 1, example="reattach adapter"),
     Verb("use", "have just these deltas attached, from here or from folders; none: all off", "deltas", 1, None, example="use adapter"),
+    Verb("merge", "put a delta into its hosts' weights; the originals are kept", "delta", 0, 1, example="merge lora"),
+    Verb("unmerge", "take a merged delta out of the weights, bit for bit", "delta", 0, 1, example="unmerge lora"),
+    Verb("combine", "add LoRA deltas, each times its weight, into a new one", "weights", 0, None, (
+        Option("name", "text", "of the new delta; default: combined"),
+    ), "combine a=1 b=0.5 --name both", open=True),
+    Verb("interpolate", "a new LoRA delta between two: 0 is the first, 1 the second", "delta delta number", 3, 3, (
+        Option("name", "text", "of the new delta; default: combined"),
+    ), "interpolate a b 0.3 --name mid"),
     Verb("remove", "detach a delta and forget it", "delta", 0, 1, example="remove adapter"),
     Verb("freeze", "declare what trains: everything but --exclude is frozen", options=(
         Option("exclude", "many", "what stays trainable: patterns, the word deltas, or a delta's name"),

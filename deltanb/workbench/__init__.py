@@ -6,6 +6,7 @@ from deltanb.reports import Outcome
 from deltanb.workbench._core import Core
 from deltanb.workbench._learn import Learn, data_outcome
 from deltanb.workbench._look import Look
+from deltanb.workbench._merge import Merge
 from deltanb.workbench._share import Share
 from deltanb.workbench._step import Step
 from deltanb.workbench._switch import Switch
@@ -13,7 +14,7 @@ from deltanb.workbench._switch import Switch
 __all__ = ["Core", "Step", "Workbench", "data_outcome"]
 
 
-class Workbench(Look, Learn, Share, Switch):
+class Workbench(Look, Learn, Share, Switch, Merge):
     """One backbone, its deltas, and what was done with them.
 
     Example:

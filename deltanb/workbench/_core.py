@@ -47,6 +47,7 @@ class Core:
         self.steps: list[Step] = []
         self.undone: list[Step] = []
         self.saved_to: dict[int, set[str]] = {}
+        self.recipes: dict[int, tuple[tuple[int, float], ...]] = {}  # of deltas that are sums: serial numbers and weights
         self._names = Names()
         self.line = ""
         self._lock = threading.Lock()

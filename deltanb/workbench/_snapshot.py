@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deltanb.engine import apply_declarations, deltas, restore_declarations, snapshot_ownership
+from deltanb.engine import apply_declarations, deltas, restore_declarations, set_merged, snapshot_ownership
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ class Snapshot:
         declarations: what was declared trainable.
         ownership: for each delta the backbone tensors it owned.
         fields: the workbench's plain fields.
+        merged: those of them that were merged.
         values: of tensors, where a step changed them.
         elsewhere: the same moment of another backbone, which the step took over with the deltas that it carried.
     """
@@ -40,6 +41,7 @@ class Snapshot:
     declarations: list[Declaration]
     ownership: dict[int, dict[str, Any]]
     fields: dict[str, Any]
+    merged: list[DeltaModel] = field(default_factory=list)
     values: dict[str, torch.Tensor] = field(default_factory=dict)
     elsewhere: Snapshot | None = None
 
@@ -49,7 +51,8 @@ class Snapshot:
         if backbone is None:
             return cls(None, [], [], {}, dict(fields))
         attached = list(deltas(backbone.model).values())
-        return cls(backbone, attached, *snapshot_ownership(backbone.model), dict(fields))
+        merged = [delta for delta in attached if delta.merged]
+        return cls(backbone, attached, *snapshot_ownership(backbone.model), dict(fields), merged)
 
     def restore(self) -> None:
         """Bring the backbone's deltas and declarations back to this moment."""
@@ -63,6 +66,10 @@ class Snapshot:
                 delta.detach()
             for delta in self.attached:
                 delta.attach()
+        for wanted in (False, True):
+            for delta in self.attached:
+                if (delta in self.merged) is wanted:
+                    set_merged(delta, wanted=wanted)
         restore_declarations(model, self.declarations, self.ownership)
         apply_declarations(model)
         self._put_values(model)
