@@ -120,14 +120,19 @@ def _parallel(settings: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> 
 
 
 def _pairs(settings: Mapping[str, Any], backbone: nn.Module) -> dict[str, str]:
-    """OpenDelta's pairs: all that its patterns hit, in model order and once a pattern, two by two."""
+    """OpenDelta's pairs: all that its patterns hit, two by two."""
+    row = _row(settings, backbone)
+    return dict(zip(row[::2], row[1::2], strict=False))
+
+
+def _row(settings: Mapping[str, Any], backbone: nn.Module) -> list[str]:
+    """All that OpenDelta's patterns hit, in model order and once a pattern."""
     names = module_names(backbone)
     family = family_of(backbone) if settings.get("common_structure") else None
     roles = role_names(names, family) if family else {}
     hits = [set(pattern_hits(pattern, names, roles)) for pattern in settings.get("modified_modules") or []]
     left_out = tuple(settings.get("exclude_modules") or ())
-    row = [name for name in names if not name.startswith(left_out) for found in hits if name in found]
-    return dict(zip(row[::2], row[1::2], strict=False))
+    return [name for name in names if not name.startswith(left_out) for found in hits if name in found]
 
 
 _rows = _children("prefix", r"past_(?:key|value)$")
@@ -142,23 +147,13 @@ def _prefix(settings: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Ca
     def fit(saved: Saved, backbone: nn.Module) -> Saved:
         if not set(saved.hosts) <= set(module_names(backbone)):
             return saved  # another backbone, which is refused for that
-        options: dict[str, Any] = {"modified_modules": _hits(settings, backbone) or saved.hosts} if made else {}
+        options: dict[str, Any] = {"modified_modules": list(dict.fromkeys(_row(settings, backbone))) or saved.hosts} if made else {}
         if any(type(backbone.get_submodule(name)).__name__.startswith("T5") for name in saved.hosts):
             options |= {"shift_positions": True, "shared_position_bias": False}
         return replace(saved, config=replace(saved.config, **options))
 
     case.fit = fit
     return case
-
-
-def _hits(settings: Mapping[str, Any], backbone: nn.Module) -> list[str]:
-    """All that OpenDelta's patterns hit, in model order."""
-    names = module_names(backbone)
-    family = family_of(backbone) if settings.get("common_structure") else None
-    roles = role_names(names, family) if family else {}
-    found = {name for pattern in settings.get("modified_modules") or [] for name in pattern_hits(pattern, names, roles)}
-    left_out = tuple(settings.get("exclude_modules") or ())
-    return [name for name in names if name in found and not name.startswith(left_out)]
 
 
 def _soft_prompt(_settings: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Case:
