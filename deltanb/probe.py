@@ -104,8 +104,8 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
     try:
         for name, module in backbone_modules(model):
             handles += recorder.watch(name, module)
-        with quiet_fakes(), plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-            model.eval()
+        with quiet_fakes(), plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad(), torch.device("cpu"):
+            model.eval()  # the device: a caller may have made another the default one, for what it builds itself
             _call(model, mode)
     except _EnoughError:
         pass

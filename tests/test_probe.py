@@ -59,6 +59,12 @@ def test_a_skeleton_shows_the_same(family: str) -> None:
     assert all(parameter.is_meta for parameter in skeleton.parameters())
 
 
+@pytest.mark.parametrize("family", ["bart", "deberta-v2"])
+def test_another_default_device_changes_nothing(family: str) -> None:
+    with torch.device("meta"):
+        assert probe(make(family)).failure == ""
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("family", ["bert", "t5", "vit", "mixtral"])
 def test_other_dtypes(family: str, dtype: torch.dtype) -> None:
