@@ -138,7 +138,7 @@ def test_compiled_with_gradients(family: str, kind: str) -> None:
 
 @pytest.mark.slow
 @every_type
-@both
+@pytest.mark.parametrize("family", ["bert"])
 def test_a_compiled_model_sees_a_delta_come_and_go(family: str, kind: str) -> None:
     model = copy.deepcopy(_original(family))
     batch = batch_for(model)
