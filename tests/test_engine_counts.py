@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import nn
 
-from deltanb import AdapterModel, BitFitModel, LoraModel
+from deltanb import AdapterModel, BitFitModel, LoraModel, PrefixModel, SoftPromptModel
 from tests.models import bart, batch_for, make, output_of, total, trainable
 
 BASE: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -35,8 +35,11 @@ COUNTS: list[tuple[type, dict[str, Any], dict[str, int]]] = [
     (AdapterModel, {"bottleneck_dim": 12}, {"bart": 230_544, "bert": 461_088, "roberta": 461_088, "t5": 922_176, "gpt2": 461_088}),
     (LoraModel, {}, {"bart": 442_368, "bert": 294_912, "roberta": 294_912, "t5": 589_824, "gpt2": 294_912}),
     (BitFitModel, {}, {"bart": 125_952, "bert": 101_376, "roberta": 101_376, "t5": 165_888 + 62 * 768, "gpt2": 102_144}),
+    (PrefixModel, {}, {**dict.fromkeys(("bart", "bert", "roberta", "gpt2"), 9_721_344), "t5": 19_176_960}),
+    (PrefixModel, {"reparameterize": False}, {**dict.fromkeys(("bart", "bert", "roberta", "gpt2"), 110_592), "t5": 221_184}),
+    (SoftPromptModel, {}, dict.fromkeys(BASE, 76_800)),
 ]
-BART_HOSTS: dict[type, list[str]] = {AdapterModel: ["fc2"], LoraModel: ["q_proj", "v_proj"], BitFitModel: BART_BIASES}
+BART_HOSTS: dict[type, list[str]] = {AdapterModel: ["fc2"], LoraModel: ["q_proj", "v_proj"], BitFitModel: BART_BIASES, PrefixModel: ["self_attn"]}
 
 
 @pytest.mark.parametrize("family", BASE)
@@ -46,7 +49,7 @@ def test_the_published_counts(family: str) -> None:
         with torch.device("meta"):
             model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**settings))
         assert total(model) == size
-        hosts = BART_HOSTS[delta_type] if family == "bart" else None
+        hosts = BART_HOSTS.get(delta_type) if family == "bart" else None
         delta_type(backbone_model=model, modified_modules=hosts, **options).freeze_module()
         assert trainable(model) == counts[family], (delta_type, options)
         assert all(parameter.is_meta for parameter in model.parameters())
