@@ -21,7 +21,7 @@ from deltanb import AdapterModel, AutoDeltaConfig, AutoDeltaModel, LoraModel
 from deltanb._errors import DeltaError
 from deltanb.magics._parse import parse
 from deltanb.sharing._metadata import pipeline_tag
-from deltanb.workbench import Workbench
+from deltanb.workbench import Step, Workbench
 from tests.hub_server import HubServer
 from tests.models import bert, learn, output_of
 from tests.test_workbench import ROWS, fresh
@@ -297,6 +297,7 @@ def test_a_run_is_on_the_card_of_the_delta_that_learned(hub: HubServer, tmp_path
     assert metadata["license"] == "mit"
     assert f"accuracy | {bench.result.accuracy:.3f} |" in text
     assert "| steps | 2 |" in text
+    assert "Labels, in order: 0, 1." in text
     assert str(tmp_path) not in text
     assert 'model = deltanb.load_backbone("bert-tiny", random=True, num_labels=2).model' in text
     assert bench.push("ann/reviews", license="mit").title == "ann/reviews is on the hub already, just so: no new commit."
@@ -304,6 +305,20 @@ def test_a_run_is_on_the_card_of_the_delta_that_learned(hub: HubServer, tmp_path
     bench.push("ann/other", "other")
     assert "## Training" not in card_of(hub, "ann/other")[1]
     assert "Also attached when this was drawn, and not in this repository: lora." in card_of(hub, "ann/other")[1]
+
+
+def test_a_run_belongs_to_what_was_there_and_learned() -> None:
+    bench = Workbench()
+    fresh(bench)
+    bench.attach("lora", ["query"])
+    bench.attach("adapter", ["output.dense"])
+    lora, frozen = bench.attached.values()
+    run = Step("train", "", now=bench._snapshot(), values_then=dict(lora.tensors()))
+    bench.steps.append(run)
+    bench.attach("bitfit", ["key"])
+    assert [bench._run_of(delta) for delta in (lora, frozen, bench.attached["bitfit"])] == [run, None, None]
+    run.values_then.clear()  # too much to keep: all that were there may have learned
+    assert [bench._run_of(delta) for delta in (lora, frozen, bench.attached["bitfit"])] == [run, run, None]
 
 
 def test_the_script_pushes_just_the_same_and_has_no_token(hub: HubServer) -> None:

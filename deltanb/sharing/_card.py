@@ -149,9 +149,10 @@ def _training(subject: Subject) -> str:
     rows += [["steps", number(run.steps_total)], ["learning rate", f"{settings['lr']:g}"], ["batch size", str(settings["batch_size"])]]
     rows += [["seed", str(settings["seed"])], ["time", duration(run.seconds)]]
     data = f"Trained on {plain_markdown(Path(str(settings['data'])).name)}, {plural(settings['rows'], 'row')}. "
+    labels = f"Labels, in order: {', '.join(map(plain_markdown, run.label_names))}."
     drawn = [f"![Loss and accuracy by step]({CURVE})"] if CURVE in subject.pictures else []
     table = markdown(["on held-out rows, and how", "value"], rows, [False, True])
-    return "\n\n".join(["## Training", data + plain_markdown(run.verdict), *drawn, table])
+    return "\n\n".join(["## Training", data + plain_markdown(run.verdict), labels, *drawn, table])
 
 
 def _licence(subject: Subject) -> str:
