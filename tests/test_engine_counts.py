@@ -39,7 +39,12 @@ COUNTS: list[tuple[type, dict[str, Any], dict[str, int]]] = [
     (PrefixModel, {"reparameterize": False}, {**dict.fromkeys(("bart", "bert", "roberta", "gpt2"), 110_592), "t5": 221_184}),
     (SoftPromptModel, {}, dict.fromkeys(BASE, 76_800)),
 ]
-BART_HOSTS: dict[type, list[str]] = {AdapterModel: ["fc2"], LoraModel: ["q_proj", "v_proj"], BitFitModel: BART_BIASES, PrefixModel: ["self_attn"]}
+BART_HOSTS: dict[type, list[str]] = {
+    AdapterModel: ["fc2"],
+    LoraModel: ["q_proj", "v_proj"],
+    BitFitModel: BART_BIASES,
+    PrefixModel: ["self_attn"],
+}
 
 
 @pytest.mark.parametrize("family", BASE)
