@@ -7,17 +7,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from tests.models import output_of
+from tests.models import make, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
 
-__all__ = ["CASES", "FOLDERS", "base_of", "changed", "expected", "logits_of", "tampered"]
+__all__ = ["CASES", "FOLDERS", "base_of", "changed", "expected", "lively", "logits_of", "tampered"]
 
 FOLDERS = Path(__file__).parent / "fixtures" / "peft"
 CASES = sorted(path.name for path in FOLDERS.iterdir() if path.name.startswith(("peft_", "adapters_")))
@@ -58,3 +58,12 @@ def tampered(case: str, to: Path, change: Callable[[dict[str, torch.Tensor]], ob
     change(tensors)
     save_file(tensors, path, metadata={"format": "pt"})
     return folder
+
+
+def lively(family: str, **changes: Any) -> Any:
+    """A tiny model in which a delta moves the output."""
+    model = make(family, **changes)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8 if parameter.ndim > 1 else 1)
+    return model

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from deltanb import AdapterModel, IA3Model, LnTuningModel, LoraModel, PrefixModel, SoftPromptModel, load, save
 from deltanb._errors import DeltaError
-from tests.interop import FOLDERS, base_of, expected, logits_of
+from tests.interop import FOLDERS, base_of, expected, lively, logits_of
 from tests.models import batch_for, learn, make, output_of
 
 if TYPE_CHECKING:
@@ -69,15 +69,6 @@ ROUNDED: dict[str, tuple[str, Callable[[Any], DeltaModel], list[str]]] = {
 def peft() -> Any:
     """PEFT itself: it takes seconds to import."""
     return pytest.importorskip("peft")
-
-
-def lively(family: str, **changes: Any) -> Any:
-    """A tiny model in which a delta moves the output."""
-    model = make(family, **changes)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(8 if parameter.ndim > 1 else 1)
-    return model
 
 
 def trained(model: nn.Module, case: tuple[str, Callable[[Any], DeltaModel], list[str]]) -> DeltaModel:
