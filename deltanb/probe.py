@@ -14,7 +14,7 @@ from deltanb._errors import DeltaError
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from torch import nn
 
@@ -101,12 +101,13 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
 
     recorder, handles, failure = _Recorder(until), [], ""
     training = {id(module): module.training for module in model.modules()}
+    copies = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         for name, module in backbone_modules(model):
             handles += recorder.watch(name, module)
         with quiet_fakes(), plain_experts(model), FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad(), torch.device("cpu"):
             model.eval()  # the device: a caller may have made another the default one, for what it builds itself
-            _call(model, mode)
+            _call(model, mode, copies)
     except _EnoughError:
         pass
     except DeltaError:
@@ -147,16 +148,16 @@ def first_input(args: Any, kwargs: Any) -> Any:
     return kwargs["hidden_states"] if "hidden_states" in kwargs else next(iter(kwargs.values()))
 
 
-def _call(model: nn.Module, mode: Any) -> None:
-    """Call the model on fake inputs; on a skeleton its parameters are exchanged for fake ones for the time of the call."""
+def _call(model: nn.Module, mode: Any, copies: Mapping[str, Any]) -> None:
+    """Call the model on fake inputs. A skeleton's parameters are exchanged for fake ones for the time of the call.
+
+    Buffers, which a forward may change in place, are exchanged for copies.
+    """
     import torch
 
     inputs = {key: mode.from_tensor(value) for key, value in shaped_inputs(model).items()}
     meta = {name: p for name, p in [*model.named_parameters(), *model.named_buffers()] if p.device.type == "meta"}
-    if not meta:
-        model(**inputs)
-        return
-    stand_ins = {name: torch.empty(p.shape, dtype=p.dtype, device="cpu") for name, p in meta.items()}
+    stand_ins = {**copies, **{name: torch.empty(p.shape, dtype=p.dtype, device="cpu") for name, p in meta.items()}}
     torch.func.functional_call(model, stand_ins, (), inputs, tie_weights=True, strict=False)
 
 

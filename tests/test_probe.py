@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,3 +167,25 @@ def test_trial_inputs_fit_heads_that_read_tokens() -> None:
 def test_trial_inputs_need_weights() -> None:
     with pytest.raises(DeltaError, match="skeleton"):
         trial_inputs(make("bert", device="meta"))
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Embedding(9, 4)
+        self.register_buffer("count", torch.zeros(()))
+        self.config: Any = SimpleNamespace()
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        self.count += 1  # type: ignore[operator, misc]
+        return self.layer(input_ids)  # type: ignore[no-any-return]
+
+
+def test_a_trial_leaves_buffers_as_they_are() -> None:
+    model = Counting()
+    count = model.count
+    assert probe(model).calls["layer"].shape == (2, 8, 4)
+    assert model.count is count
+    assert count == 0
