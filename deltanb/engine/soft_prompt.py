@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import torch
@@ -19,6 +20,7 @@ from torch import nn
 from deltanb._errors import DeltaError
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig, option
+from deltanb.engine._defaults import Defaults
 from deltanb.engine._hosts import Host, Hosts
 from deltanb.engine._positions import counters
 from deltanb.engine._soft_rows import CutRows, FixedPositions, LongerLabels, LongerMask, PrependRows
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from deltanb.engine._insertion import Hook
 
 __all__ = ["SoftPromptConfig", "SoftPromptLayer", "SoftPromptModel"]
+
+
+_ROOT = "root"  # OpenDelta's word for the place, kept for its scripts
 
 
 def _expanded() -> dict[str, int]:
@@ -115,6 +120,7 @@ class SoftPromptModel(DeltaModel):
     config_class = SoftPromptConfig
     delta_type = "soft_prompt"
     default_child = "soft_prompt_layer"
+    default_modified_modules = (_ROOT,)
 
     def __init__(
         self,
@@ -137,9 +143,14 @@ class SoftPromptModel(DeltaModel):
         }
         super().__init__(backbone_model, own, **common)
 
+    @cached_property
+    def defaults(self) -> Defaults:
+        """The place has one name, and is not looked for by it."""
+        return Defaults([_ROOT], [])
+
     def find_hosts(self) -> Hosts:
         """The encoder of an encoder-decoder, else the model itself."""
-        if self.config.modified_modules not in (None, ["root"]) or self.config.exclude_modules:
+        if self.config.modified_modules not in (None, [_ROOT]) or self.config.exclude_modules:
             msg = "A soft prompt stands before the whole text: there is no module to choose."
             raise DeltaError(msg, expected="No pattern.", try_="%delta attach soft_prompt")
         self.place = self._place()

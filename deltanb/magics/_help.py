@@ -31,6 +31,8 @@ _SHAPES = {
     "verb": "[VERB]",
 }
 
+_WHERE = {"prefix": "attn@", "soft_prompt": ""}  # where the common example would not do
+
 
 def help_for(verb: str = "", topic: str = "") -> Page:
     """The page for a verb, for a delta type (``help attach lora``), or the list.
@@ -89,6 +91,8 @@ def _type_page(name: str) -> Page:
         choices = field.metadata["choices"]
         listed = ": " + ", ".join(choices() if callable(choices) else choices) if choices else ""
         rows.append((f"{key}={kind.default_of(key)}", f"{field.metadata['help']}{alias}{listed}"))
-    default = ", ".join(delta_class(name).default_modified_modules)
-    rows.append(("PATTERN …", f"where; default, where the family's roles are known: {default}"))
-    return Page(f"%delta attach {name}: {DELTA_TYPES[name]}", rows, f"e.g.  %delta attach {name} output.dense")
+    example = _WHERE.get(name, "output.dense")
+    if example:
+        default = ", ".join(delta_class(name).default_modified_modules)
+        rows.append(("PATTERN …", f"where; default, where the family's roles are known: {default}"))
+    return Page(f"%delta attach {name}: {DELTA_TYPES[name]}", rows, f"e.g.  %delta attach {name} {example}".rstrip())
