@@ -43,6 +43,7 @@ test: check  ## every check: also slow tests, notebooks and the browser
 	$(PYTEST) -n 2 -m "slow and not notebook and not browser"
 	$(PYTEST) -m "notebook or browser"
 
+bench: export OMP_NUM_THREADS = 1
 bench:  ## run benchmarks/ and print one table
 	@$(SETUP) --extras lab,bench
 	@$(BIN)/python -m benchmarks

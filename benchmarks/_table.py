@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from benchmarks._harness import is_quick
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["duration", "machine", "table", "versions"]
 
-_HEADER = ("benchmark", "job", "who", "median", "spread", "ratio")
+_HEADER = ("benchmark", "job", "who", "median", "spread", "ratio", "wanted")
 _PACKAGES = ("deltanb", "torch", "transformers", "peft")
 
 
@@ -66,10 +68,10 @@ def table(groups: Sequence[tuple[str, Sequence[Row]]]) -> str:
 
     Example:
         >>> from benchmarks._harness import Row
-        >>> print(table([("sums", [Row("add", "ours", (0.001, 0.002, 0.003), 0.5)])]))
-        benchmark  job  who   median  spread          ratio
-        ---------  ---  ----  ------  --------------  -----
-        sums       add  ours  2.0 ms  1.0 ms..3.0 ms  0.50
+        >>> print(table([("sums", [Row("add", "ours", (0.001, 0.002, 0.003), 0.5, most_ratio=0.4)])]))
+        benchmark  job  who   median  spread          ratio  wanted
+        ---------  ---  ----  ------  --------------  -----  ------------------
+        sums       add  ours  2.0 ms  1.0 ms..3.0 ms  0.50   ratio 0.40: MISSED
     """
     cells = [_HEADER, *[_cells(name, row) for name, found in groups for row in found]]
     widths = [max(len(line[at]) for line in cells) for at in range(len(_HEADER))]
@@ -78,8 +80,20 @@ def table(groups: Sequence[tuple[str, Sequence[Row]]]) -> str:
 
 
 def _cells(name: str, row: Row) -> tuple[str, ...]:
-    spread = f"{duration(min(row.seconds))}..{duration(max(row.seconds))}"
-    return (name, row.job, row.who, duration(row.median), spread, "" if row.ratio is None else _ratio(row.ratio))
+    spread = f"{_amount(min(row.values), row.unit)}..{_amount(max(row.values), row.unit)}"
+    return (name, row.job, row.who, _amount(row.median, row.unit), spread, "" if row.ratio is None else _ratio(row.ratio), _wanted(row))
+
+
+def _wanted(row: Row) -> str:
+    if is_quick():
+        return ""
+    limits = [_amount(row.most, row.unit)] if row.most is not None else []
+    limits += [f"ratio {_ratio(row.most_ratio)}"] if row.most_ratio is not None else []
+    return f"{', '.join(limits)}: {'met' if row.met else 'MISSED'}" if limits else ""
+
+
+def _amount(value: float, unit: str) -> str:
+    return duration(value) if unit == "s" else f"{value:,.1f} {unit}"
 
 
 def _ratio(value: float) -> str:
