@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from deltanb.checkpoints._saved import Saved
 
-__all__ = ["EMBEDDING", "LINEAR", "read_lora"]
+__all__ = ["EMBEDDING", "LINEAR", "REBUILDING", "REFUSED", "read_lora"]
 
 # A LoRA's tensors, with what PEFT calls them on a linear layer and on an embedding.
 LINEAR = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight", "lora_magnitude_vector": "lora_magnitude_vector"}
@@ -33,7 +33,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "bias": (str,),
 }
 # Settings that make PEFT compute something else than LoRA, with what that is.
-_REFUSED = {
+REFUSED = {
     "alora_invocation_tokens": "aLoRA works only from certain tokens on",
     "arrow_config": "Arrow chooses between several adapters for each token",
     "ensure_weight_tying": "adapters of tied layers are tied too",
@@ -59,7 +59,7 @@ _WITHOUT_EFFECT = (
     "velora_config",
 )
 # Ways to start from that take the first adapter out of the backbone's own weights, anew each time PEFT loads the folder.
-_REBUILDING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+REBUILDING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def read_lora(folder: Folder) -> Saved:
@@ -69,9 +69,9 @@ def read_lora(folder: Folder) -> Saved:
         DeltaError: a setting has no form here, or is of the wrong kind.
     """
     settings = folder.settings
-    checked(folder, _KINDS, known=("init_lora_weights", *_REFUSED, *_WITHOUT_EFFECT), refused=_REFUSED)
+    checked(folder, _KINDS, known=("init_lora_weights", *REFUSED, *_WITHOUT_EFFECT), refused=REFUSED)
     start = settings.get("init_lora_weights")
-    if isinstance(start, str) and start.startswith(_REBUILDING):
+    if isinstance(start, str) and start.startswith(REBUILDING):
         why = "it takes the first adapter out of the backbone's own weights"
         raise folder.refused(
             f"init_lora_weights={start!r}", why, "save with path_initial_model_for_weight_conversion, which makes it plain LoRA"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._hub import is_hub_id
 from deltanb._version import __version__
 from deltanb.checkpoints._declared import declared
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_files
@@ -81,7 +82,7 @@ def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, A
 def _backbone_name(backbone: nn.Module) -> str:
     """What the backbone is called; of a folder's path the last part alone, for the rest says more of its owner than of the model."""
     name = str(getattr(getattr(backbone, "config", None), "name_or_path", "") or "")
-    return Path(name).name if Path(name).expanduser().is_absolute() else name
+    return name if is_hub_id(name) else Path(name).name
 
 
 def _backbone_size(delta: DeltaModel) -> int:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-__all__ = ["PICKLED", "read"]
+__all__ = ["PICKLED", "READERS", "read"]
 
 PICKLED = "adapter_model.bin"
-_READERS: dict[str, Callable[[Folder], Saved]] = {
+READERS: dict[str, Callable[[Folder], Saved]] = {
     "LORA": read_lora,
     "IA3": read_ia3,
     "LN_TUNING": read_norms,
@@ -52,10 +52,10 @@ def read(folder: Path) -> Saved:
     """
     settings = read_json(folder / ADAPTER_CONFIG)
     kind = settings["peft_type"]
-    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    reader = READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
         msg = f"{folder} holds a PEFT adapter of type {kind!r}, which has no form here."
-        raise DeltaError(msg, expected=f"One of PEFT's types: {', '.join(_READERS)}.")
+        raise DeltaError(msg, expected=f"One of PEFT's types: {', '.join(READERS)}.")
     path = folder / (PICKLED if not (folder / ADAPTER_WEIGHTS).exists() and (folder / PICKLED).exists() else ADAPTER_WEIGHTS)
     saved = reader(Folder(folder, settings, read_tensors(path, f"PEFT writes {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}.")))
     return _with_facts(saved) if (folder / ADAPTER_FACTS).is_file() else saved
