@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from deltanb._errors import DeltaError
+from deltanb.addressing import MatchResult
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig, option
 from deltanb.engine._defaults import Defaults
@@ -154,7 +155,10 @@ class SoftPromptModel(DeltaModel):
             msg = "A soft prompt stands before the whole text: there is no module to choose."
             raise DeltaError(msg, expected="No pattern.", try_="%delta attach soft_prompt")
         self.place = self._place()
-        return Hosts.named(self.backbone_model, [self.place if _is_pair(self.backbone_model) else ""])
+        name = self.place if _is_pair(self.backbone_model) else ""
+        found = Hosts.named(self.backbone_model, [name])
+        found.result = MatchResult([name], {name or _ROOT: 1})
+        return found
 
     def make_child(self, host: Host) -> nn.Module:
         """The prompt, of the embedding's size."""
