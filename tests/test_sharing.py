@@ -154,9 +154,10 @@ def test_a_card_is_plain_markdown_with_what_a_reader_needs(hub: HubServer, delta
     assert 'BertForSequenceClassification.from_pretrained("google-bert/bert-base-uncased")' in code
 
 
-def test_names_cannot_break_out_of_a_card(hub: HubServer) -> None:
+@pytest.mark.parametrize("path", ["/home/ann/secret/<script>|x", "../secret/x", "runs/secret/x"])
+def test_names_cannot_break_out_of_a_card_nor_say_where_a_model_was(path: str, hub: HubServer) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    model.config = type("Config", (), {"name_or_path": "/home/ann/secret/<script>|x"})()
+    model.config = type("Config", (), {"name_or_path": path})()
     deltanb.push(LoraModel(model, modified_modules=["0"]), "ann/odd")
     uploaded = b"".join(hub.repositories["ann/odd"].files.values())
     assert b"secret" not in uploaded

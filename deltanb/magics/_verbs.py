@@ -153,7 +153,7 @@ _ALL = (
         Option("format", "text", "deltanb, or peft: a folder that PEFT loads, for the types that it has"),
         Option("force", "flag", "replace what is there, whatever it is"),
     ), "save my-first-delta"),
-    Verb("load", "attach a saved delta", "folder", 1, 1, (
+    Verb("load", "attach a saved delta, from a folder or from user/name on the model hub", "folder", 1, 1, (
         Option("name", "text", "a name of its own for the delta"),
     ), "load my-first-delta"),
     Verb("push", "upload a delta, and nothing else, to the model hub, with a card that shows it", "hub delta", 1, 2, (
