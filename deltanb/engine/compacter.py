@@ -139,6 +139,7 @@ class CompacterModel(DeltaModel):
     def _build(self, hosts: Sequence[Host]) -> None:
         self._layers: list[PHMLinear] = []  # those made so far: where a shared tensor is borrowed from
         super()._build(hosts)
+        del self._layers
 
     def make_child(self, host: Host) -> nn.Module:
         """A `SampledAdapter` of two `PHMLinear`."""

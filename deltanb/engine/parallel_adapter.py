@@ -138,6 +138,10 @@ class ParallelAdapterModel(DeltaModel):
         firsts.result, firsts.notes = every.result, [*every.notes, *_single_note(self.modified_modules, self.pairs)]
         return firsts
 
+    def _build(self, hosts: Sequence[Host]) -> None:
+        super()._build(hosts)
+        del self._seconds  # they hold the backbone's modules, which a delta that is set apart must let go of
+
     def make_child(self, host: Host) -> nn.Module:
         """A `ParallelAdapterLayer` of the pair's sizes."""
         second = self._seconds[host.name]
