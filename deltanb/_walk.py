@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["DELTA_MARK", "REGISTRY", "backbone_modules", "backbone_parameters", "module_names", "parameter_names"]
+__all__ = ["DELTA_MARK", "REGISTRY", "backbone_modules", "backbone_parameters", "module_names", "parameter_names", "second_addresses"]
 
 DELTA_MARK = "_deltanb_delta"  # on a module that belongs to a delta: the delta's name
 REGISTRY = "_deltanb_registry"  # on a backbone: the registry of its deltas
@@ -38,6 +38,25 @@ def backbone_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield name, module
         prefix = f"{name}." if name else ""
         stack.extend((prefix + key, child) for key, child in reversed(module._modules.items()) if child is not None)
+
+
+def second_addresses(model: nn.Module) -> dict[str, str]:
+    """Further names of modules that a model holds in several places, each with the first name of the same module.
+
+    Example:
+        >>> from torch import nn
+        >>> layer = nn.Sequential(nn.Linear(1, 1))
+        >>> second_addresses(nn.Sequential(layer, layer))
+        {'1': '0', '1.0': '0.0'}
+    """
+    first = {id(module): name for name, module in backbone_modules(model)}
+    found: dict[str, str] = {}
+    for name, module in backbone_modules(model):
+        for key, child in module._modules.items():
+            own = f"{name}.{key}" if name else key
+            if child is not None and first.get(id(child), own) != own:
+                found |= {f"{own}.{below}" if below else own: first[id(part)] for below, part in backbone_modules(child)}
+    return found
 
 
 def backbone_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

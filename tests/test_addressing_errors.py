@@ -106,7 +106,7 @@ def test_an_unknown_role_is_told_from_an_unknown_family() -> None:
     with pytest.raises(DeltaError, match="matches none"):
         deltanb.match(make("bert"), "attn@.nope@")
     with pytest.raises(DeltaError, match="family"):
-        deltanb.match(make("vit"), "attn@.q@")
+        deltanb.match(make("plain"), "attn@.q@")
 
 
 def test_uneven_coverage_is_pointed_out() -> None:

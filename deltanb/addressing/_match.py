@@ -13,7 +13,7 @@ from deltanb.addressing._pattern import asks_for_roles, pattern_hits
 from deltanb.addressing._regex import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["MatchResult", "as_patterns", "match_names"]
 
@@ -85,6 +85,7 @@ def match_names(
     *,
     roles: Mapping[str, str] | None = None,
     parameters: Sequence[str] = (),
+    elsewhere: Callable[[], Mapping[str, str]] = dict,
 ) -> MatchResult:
     """Match patterns against module names.
 
@@ -94,6 +95,7 @@ def match_names(
         exclude: the same grammar; takes out what it hits and everything below.
         roles: role name of each module that has one, for patterns with ``@``; None for an unknown family.
         parameters: dotted parameter names, only to explain a pattern that names a parameter.
+        elsewhere: gives the further names of shared modules, each with the first; asked only to explain a pattern that uses one.
 
     Raises:
         DeltaError: a pattern (or an exclude pattern) hits nothing, is malformed, or everything was excluded.
@@ -109,10 +111,10 @@ def match_names(
     by_pattern = {pattern: pattern_hits(pattern, names, roles) for pattern in wanted}
     for pattern, found in by_pattern.items():
         if not found:
-            raise _nothing(pattern, names, parameters, by_pattern, roles=roles)
+            raise _second_name(pattern, elsewhere()) or _nothing(pattern, names, parameters, by_pattern, roles=roles)
     hit = {name for found in by_pattern.values() for name in found}
     unwanted = [] if exclude is None or exclude in ([], ()) else as_patterns(exclude, "exclude pattern")
-    roots = _exclude_roots(names, unwanted, roles, parameters)
+    roots = _exclude_roots(names, unwanted, roles, parameters, elsewhere)
     gone = {name for name in hit if roots and _is_below(name, roots)}
     kept = [name for name in names if name in hit and name not in gone]
     if not kept:
@@ -131,12 +133,18 @@ def match_names(
     )
 
 
-def _exclude_roots(names: Sequence[str], unwanted: Sequence[str], roles: Mapping[str, str] | None, parameters: Sequence[str]) -> set[str]:
+def _exclude_roots(
+    names: Sequence[str],
+    unwanted: Sequence[str],
+    roles: Mapping[str, str] | None,
+    parameters: Sequence[str],
+    elsewhere: Callable[[], Mapping[str, str]],
+) -> set[str]:
     roots: set[str] = set()
     for pattern in unwanted:
         found = pattern_hits(pattern, names, roles)
         if not found:
-            raise _nothing(pattern, names, parameters, {}, exclude=True, roles=roles)
+            raise _second_name(pattern, elsewhere()) or _nothing(pattern, names, parameters, {}, exclude=True, roles=roles)
         roots.update(found)
     return roots
 
@@ -144,6 +152,16 @@ def _exclude_roots(names: Sequence[str], unwanted: Sequence[str], roles: Mapping
 def _is_below(name: str, roots: set[str]) -> bool:
     """Whether a name is one of ``roots`` or lies below one."""
     return name in roots or any(name[:at] in roots for at, char in enumerate(name) if char == ".")
+
+
+def _second_name(pattern: str, elsewhere: Mapping[str, str]) -> DeltaError | None:
+    """The error for a pattern that hits a module only by a further name of it."""
+    owned = [] if asks_for_roles(pattern) else pattern_hits(pattern, list(elsewhere))
+    if not owned:
+        return None
+    first = elsewhere[owned[0]]
+    msg = f"{owned[0]}, which {pattern!r} names, is the same module as {first}, and a module counts once, under its first name."
+    return DeltaError(msg, expected="The first name.", nearest=[first], try_=f"%delta match {first}")
 
 
 def _nothing(

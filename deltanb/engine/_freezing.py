@@ -8,8 +8,10 @@ had before the first declaration.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from deltanb._walk import second_addresses
 from deltanb._warn import warn
 from deltanb.addressing import as_patterns, match_names, pattern_hits
 from deltanb.engine._ownership import check_free, check_unmerged, parameter_of, swap, take
@@ -115,11 +117,13 @@ def _resolve(backbone: nn.Module, patterns: Sequence[str], scope: str) -> set[st
     if not patterns:
         return set()
     modules, parameters = module_names(backbone), parameter_names(backbone)
-    roles = roles_of(backbone)
+    roles, elsewhere = roles_of(backbone), partial(second_addresses, backbone)
     hit: set[str] = set()
     for pattern in patterns:
         direct = [] if "@" in pattern else pattern_hits(pattern, parameters)
-        below = () if direct and not pattern_hits(pattern, modules, roles) else match_names(modules, pattern, roles=roles).names
+        below: Sequence[str] = ()
+        if not direct or pattern_hits(pattern, modules, roles):
+            below = match_names(modules, pattern, roles=roles, elsewhere=elsewhere).names
         hit.update(direct)
         hit.update(name for name in parameters if any(name.startswith(f"{module}.") for module in below))
     first = {id(parameter): name for name, parameter in backbone_parameters(backbone)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._walk import second_addresses
 from deltanb.addressing import MatchResult, as_patterns, match_names
 from deltanb.probe import probe
 from deltanb.roles import roles_of
@@ -48,7 +49,8 @@ def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequen
     words = [*as_patterns(patterns), *(as_patterns(exclude, "exclude pattern") if exclude else ())]
     wants_roles = any("@" in word for word in words)
     roles = roles_of(model) if wants_roles else None
-    return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model))
+    elsewhere = partial(second_addresses, model)
+    return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model), elsewhere=elsewhere)
 
 
 def is_conv1d(module: nn.Module) -> bool:
