@@ -187,3 +187,13 @@ def test_what_cannot_be_run_says_why() -> None:
         dead_parameters(make("bert", device="meta"), values=True)
     with pytest.raises(DeltaError, match="ended early"):
         dead_parameters(TwoHeads(), {"value": torch.ones(2, 5)})
+
+
+def test_what_chance_or_the_last_layer_decides_is_not_dead() -> None:
+    model = bart(encoder_layerdrop=0.99, decoder_layerdrop=0.99).train()
+    LoraModel(model, modified_modules=["q_proj", "encoder_attn.k_proj"]).freeze_module()
+    assert dead_parameters(model) == {}
+    model = make("gpt2")
+    AdapterModel(model, modified_modules=["lm_head"], bottleneck_dim=2).freeze_module()
+    assert dead_parameters(model) == {}
+    assert set(dead_parameters(model, loss=lambda output: output.logits[..., 0].sum() * 0).values()) == {"0 in this batch"}

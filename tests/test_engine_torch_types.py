@@ -118,21 +118,14 @@ def test_autocast_agrees_with_full_precision(family: str, kind: str) -> None:
     assert all(gradient.isfinite().all() for gradient in half.values())
 
 
-@every_type
-def test_compiled_whole_gives_equal_results(kind: str) -> None:
-    model, _ = tuned("bert", kind)
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    batch = batch_for(model)
-    torch.testing.assert_close(output_of(compiled, **batch), output_of(model, **batch))
-
-
 @pytest.mark.slow
 @every_type
 @both
-def test_compiled_with_gradients(family: str, kind: str) -> None:
+def test_compiled_whole_gives_equal_results_and_gradients(family: str, kind: str) -> None:
     model, _ = tuned(family, kind)
-    plain = gradients(model)
+    output, plain = output_of(model), gradients(model)
     model.compile(backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(output_of(model), output)
     assert_close(gradients(model), plain)
 
 

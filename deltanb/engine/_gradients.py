@@ -40,7 +40,8 @@ def dead_parameters(
 ) -> dict[str, str]:
     """The parameters that train but receive no gradient, and why: they sit where no output comes by, say.
 
-    Nothing of the model changes: values, gradients, buffers, train and eval mode and the random state stay.
+    Nothing of the model changes: values, gradients, buffers, train and eval mode and the random state stay. The pass is made
+    in eval mode, so what is used while training alone (wav2vec2's embedding for masked frames) is named, too.
 
     Args:
         model: a transformers model, or any module with ``batch`` given.
