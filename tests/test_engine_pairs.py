@@ -106,19 +106,30 @@ def test_two_modules_on_other_positions_are_not_added() -> None:
         output_of(model)
 
 
-@pytest.mark.parametrize("host", ["attn.c_attn", "mlp.c_fc", "attn"])
-def test_conv1d_and_attention_of_gpt2(host: str) -> None:
-    """Beside one module: the adapter of its input is added to its output."""
-    model = make("gpt2")
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("gpt2", "transformer.h.1.attn.c_attn"),
+        ("gpt2", "transformer.h.1.mlp.c_fc"),
+        ("gpt2", "transformer.h.1.attn"),
+        ("bart", "model.decoder.layers.1.self_attn"),
+        ("bart", "model.decoder.layers.1.encoder_attn"),
+        ("llama", "model.layers.1.self_attn"),
+        ("t5", "encoder.block.1.layer.0"),
+        ("bert", "bert.encoder.layer.1.attention"),
+    ],
+)
+def test_beside_one_module_called_by_position_or_by_keyword(family: str, name: str) -> None:
+    """The adapter of its input is added to its output, or to the first part of it; Conv1D is a host as any other."""
+    model = make(family)
     seen: dict[str, Any] = {}
-    name = f"transformer.h.1.{host}"
     delta = ParallelAdapterModel(model, modified_modules=[name], bottleneck_dim=2, scaled=3)
     stir(delta.parameters(), scale=1.0)
     delta.detach()
 
     def watch(key: str) -> None:
-        def note(_module: nn.Module, args: Any, _kwargs: Any, output: Any) -> None:
-            seen[key] = (args[0], output[0] if isinstance(output, tuple) else output)
+        def note(_module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            seen[key] = (args[0] if args else kwargs["hidden_states"], output[0] if isinstance(output, tuple) else output)
 
         handle = model.get_submodule(name).register_forward_hook(note, with_kwargs=True)
         output_of(model)
