@@ -71,12 +71,18 @@ class LnTuningModel(DeltaModel):
         for host in hosts:
             if not _is_norm(host.module):
                 raise _no_norm(host)
-        take_core(self, [f"{host.name}.{key}" for host in hosts for key, _ in host.module.named_parameters()])
+        take_core(self, [f"{host.name}.{key}" for host in hosts for key in _own(host.module)])
 
 
 def _is_norm(module: nn.Module) -> bool:
     """Whether a module is a norm that has something to train: LayerNorm, RMSNorm and their like."""
-    return "norm" in type(module).__name__.lower() and not module._modules and any(p is not None for p in module._parameters.values())
+    alone = len(list(backbone_modules(module))) == 1  # but for children of other deltas
+    return "norm" in type(module).__name__.lower() and alone and bool(_own(module))
+
+
+def _own(module: nn.Module) -> list[str]:
+    """Names of the norm's own tensors, without those that other deltas brought."""
+    return [key for key, parameter in module._parameters.items() if parameter is not None]
 
 
 def _no_norm(host: Host) -> DeltaError:
