@@ -144,6 +144,7 @@ PAIRS: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = [
     ("two sums", lambda m: LoraModel(m, modified_modules=["query"]), lambda m: LoraModel(m, modified_modules=["query"], name="second")),
     ("scale after sum", lambda m: LoraModel(m, modified_modules=["key"]), lambda m: IA3Model(m, modified_modules=["key"])),
     ("sum and scaled input", lambda m: LoraModel(m, modified_modules=["output.dense"]), IA3Model),
+    ("scaled input before sum", IA3Model, lambda m: LoraModel(m, modified_modules=["output.dense"])),
     ("norms and scaled input", lambda m: LoraModel(m, modified_modules=["output.dense"], use_dora=True), IA3Model),
     ("adapter after sum", lambda m: LoraModel(m, modified_modules=["query"]), lambda m: AdapterModel(m, modified_modules=["query"])),
 ]
@@ -166,9 +167,9 @@ def test_two_on_one_host_merge_in_any_order_that_is_right(first: Any, second: An
             delta.unmerge()
         assert_same(same_state(model), state)
         assert torch.equal(output_of(model), output)
-    both[0].merge()
-    with suppress(DeltaError):
-        both[1].merge()
+    for delta in both:
+        with suppress(DeltaError):
+            delta.merge()
     both[0].detach()
     both[1].unmerge()
     both[0].attach()
