@@ -209,6 +209,7 @@ print(json.dumps([said, logits, [str(warning.message) for warning in caught], so
 """
 
 
+@pytest.mark.slow
 def test_what_one_process_pushes_computes_the_same_in_another(hub: HubServer, delta: AdapterModel, tmp_path: Path) -> None:
     deltanb.push(delta, "ann/reviews", private=True)
     hub.requests.clear()
