@@ -10,7 +10,7 @@ import torch
 from deltanb import AdapterModel, AutoDeltaModel, BitFitModel, LoraConfig, LoraModel, deltas
 from deltanb._errors import DeltaError
 from deltanb.engine import apply_declarations, restore_declarations, snapshot_ownership, unfreeze
-from tests.models import MAKERS, assert_same, bart, bert, learn, make, output_of, same_state, three
+from tests.models import MAKERS, assert_same, bart, bert, learn, make, output_of, same_state, stir, three
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,3 +213,18 @@ def test_a_warning_points_at_the_callers_line(build: Callable[..., Any]) -> None
     with pytest.warns(UserWarning, match="lora_1") as said:
         build(config, model)
     assert said[0].filename == __file__
+
+
+def test_a_tensor_that_was_let_go_and_changed_since_is_swapped_back() -> None:
+    model = bert()
+    delta = MAKERS["adapter"](model)
+    delta.freeze_module(exclude=["deltas", "classifier"])
+    moment, own = snapshot_ownership(model), model.classifier.weight.detach().clone()
+    delta.freeze_module(exclude=["deltas"])
+    stir([model.classifier.weight])
+    since = model.classifier.weight.detach().clone()
+    restore_declarations(model, *moment)
+    assert torch.equal(model.classifier.weight, own)
+    assert torch.equal(delta.tensors()["classifier.weight"], own)
+    delta.detach()
+    assert torch.equal(model.classifier.weight, since)
