@@ -90,8 +90,9 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-@pytest.mark.parametrize("family", ["bert", "bart", "t5"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("family", "kind"), [("bert", "pairs"), ("bart", "pairs"), ("t5", "pairs"), ("bart", "low rank"), ("bert", "shared compacter")]
+)
 def test_gradient_checkpointing_gives_equal_gradients(kind: str, family: str, reentrant: bool) -> None:  # noqa: FBT001
     model = make(family)
     for module in model.modules():
@@ -115,8 +116,9 @@ def test_gradient_checkpointing_gives_equal_gradients(kind: str, family: str, re
         assert not any(slots(delta))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", ["bert", "t5", "gpt2", "bart"])
+@pytest.mark.parametrize(
+    ("family", "kind"), [("bart", "pairs"), ("t5", "pairs"), ("gpt2", "pairs"), ("t5", "low rank"), ("gpt2", "shared compacter")]
+)
 def test_a_half_precision_backbone_keeps_its_dtype(family: str, kind: str) -> None:
     full = make(family)
     delta = KINDS[kind](full)
