@@ -189,3 +189,42 @@ def test_a_trial_leaves_buffers_as_they_are() -> None:
     assert probe(model).calls["layer"].shape == (2, 8, 4)
     assert model.count is count
     assert count == 0
+
+
+class Scorer(nn.Module):
+    """A module of one's own around a transformer: it has no config."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader, self.picture, self.score = make("bert").bert, make("vit").vit, nn.Linear(32, 1)
+
+
+def test_of_a_model_without_a_config_the_transformers_inside_are_tried() -> None:
+    trace = probe(Scorer())
+    assert trace.calls["reader.encoder.layer.1"].shape == (2, 8, 16)
+    assert trace.calls["picture.layers.1"].shape == (2, 5, 16)
+    assert sorted(call.position for call in trace.calls.values()) == list(range(len(trace.calls)))
+    assert probe(Scorer(), until=["picture.layers.1"]).calls["picture.layers.1"].shape == (2, 5, 16)
+    assert "of Scorer only reader, picture could be tried" in probe(Scorer(), until=["score"]).failure
+
+
+def test_a_reader_of_pictures_and_a_writer_joined() -> None:
+    pair = transformers.VisionEncoderDecoderModel(encoder=make("vit").vit, decoder=make("gpt2", add_cross_attention=True))
+    trace = probe(pair)
+    assert trace.failure == ""
+    assert trace.calls["encoder.layers.1"].shape == (2, 5, 16)
+    assert trace.calls["decoder.lm_head"].shape == (2, 8, 64)
+
+
+def test_where_pictures_stand_in_the_text_the_text_alone_is_tried() -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    text = {**small, "vocab_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config={**small, "image_size": 8, "patch_size": 4}, mm_tokens_per_image=4, image_token_index=60
+    )
+    with torch.device("meta"):
+        model = transformers.Gemma3ForConditionalGeneration(config)
+    trace = probe(model)
+    assert trace.failure == ""
+    assert trace.calls["model.language_model.layers.0.mlp"].shape == (2, 8, 16)
+    assert "model.vision_tower" not in trace.calls

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb.probe._inputs import shaped_inputs
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Call", "Trace", "call_order", "first_input", "plain_experts", "probe", "quiet_fakes", "shaped_inputs", "trial_inputs"]
-
-_BATCH, _LENGTH = 2, 8
+__all__ = ["Call", "Trace", "call_order", "first_input", "plain_experts", "probe", "quiet_fakes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,8 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
     """Run one fake forward pass.
 
     Args:
-        model: a transformers model; its inputs are made from its config.
+        model: a transformers model; its inputs are made from its config. Of a model without one the transformers models
+            inside it are run, each by itself.
         until: names of modules; the pass ends when all have been called. Default: a whole pass.
 
     Returns:
@@ -96,6 +96,33 @@ def probe(model: nn.Module, until: Collection[str] = ()) -> Trace:
         >>> probe(BertModel(config)).calls["encoder.layer.0.output.dense"].shape
         (2, 8, 8)
     """
+    parts = _parts(model)
+    calls: dict[str, Call] = {}
+    failure = ""
+    for name, part in parts.items():
+        prefix, start = f"{name}." if name else "", len(calls)
+        trace = _pass(part, {key.removeprefix(prefix) for key in until if key.startswith(prefix)})
+        found = {f"{prefix}{key}" if key else name: call for key, call in trace.calls.items()}
+        calls |= {key: replace(call, position=start + call.position) for key, call in found.items()}
+        failure = failure or trace.failure
+    if "" not in parts and not failure and not calls.keys() >= set(until):
+        failure = f"of {type(model).__name__} only {', '.join(parts)} could be tried, which has a config to make inputs from"
+    return Trace(calls, failure)
+
+
+def _parts(model: nn.Module) -> dict[str, nn.Module]:
+    """The model; or, where it has no config to make inputs from, the outermost models inside it that have."""
+    if hasattr(model, "config"):
+        return {"": model}
+    found: dict[str, nn.Module] = {}
+    for name, module in backbone_modules(model):
+        if hasattr(module, "config") and hasattr(module, "main_input_name") and not name.startswith(tuple(f"{other}." for other in found)):
+            found[name] = module
+    return found or {"": model}
+
+
+def _pass(model: nn.Module, until: Collection[str]) -> Trace:
+    """One pass through a model that has a config."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -185,82 +212,6 @@ def plain_experts(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_experts_implementation(before)  # type: ignore[operator]
-
-
-def trial_inputs(model: nn.Module) -> dict[str, Any]:
-    """Inputs with which a model can really be run for a trial: ordinary tokens or noise, the same ones each time.
-
-    Args:
-        model: a transformers model with weights; the inputs are on its device.
-
-    Raises:
-        DeltaError: the model has no weights, or no config to make inputs from.
-
-    Example:
-        >>> from transformers import BertConfig, BertModel
-        >>> config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=30)
-        >>> trial_inputs(BertModel(config))["input_ids"].shape
-        torch.Size([2, 8])
-    """
-    import torch
-
-    if any(p.is_meta for p in model.parameters()):
-        msg = f"{type(model).__name__} is a skeleton: it has no weights to compute with."
-        raise DeltaError(msg, expected="A backbone with weights.", try_="%delta backbone minilm")
-    generator = torch.Generator().manual_seed(0)
-    inputs = shaped_inputs(model)
-    for key, value in inputs.items():
-        varied = torch.randn(value.shape, generator=generator).to(value) if value.is_floating_point() else _varied(model, value, generator)
-        inputs[key] = varied[: 1 if getattr(model.config, "pad_token_id", 0) is None else None]  # without padding: one row at a time
-    return inputs
-
-
-def _varied(model: nn.Module, ids: Any, generator: Any) -> Any:
-    """Ordinary tokens in all places but the last, which may have to be the end of the text."""
-    import torch
-
-    config: Any = model.config
-    special = {getattr(config, f"{kind}_token_id", None) for kind in ("pad", "bos", "eos")}
-    size = getattr(config.get_text_config(), "vocab_size", 2)
-    ordinary = torch.tensor([token for token in range(min(size, 1000)) if token not in special])
-    chosen = ordinary[torch.randint(len(ordinary), tuple(ids.shape), generator=generator)].to(ids)
-    if int(ids.max()) < size:  # else the end is none of this model's tokens
-        chosen[:, -1] = ids[:, -1]
-    return chosen
-
-
-def shaped_inputs(model: nn.Module) -> dict[str, Any]:
-    """Inputs of the right kind and size, from the config; their values mean nothing, so a skeleton will do.
-
-    Raises:
-        DeltaError: the model has no config to make inputs from.
-    """
-    import torch
-
-    config = getattr(model, "config", None)
-    if config is None:
-        msg = f"{type(model).__name__} has no config, so no trial input can be made for it."
-        raise DeltaError(msg, expected="A host whose size its own type tells (Linear, Embedding, LayerNorm, Conv1D).")
-    device = next((p.device for p in model.parameters() if p.device.type != "meta"), torch.device("cpu"))
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    main = getattr(model, "main_input_name", "input_ids")
-    ids = torch.ones(_BATCH, _LENGTH, dtype=torch.long, device=device)
-    if main == "pixel_values" and not hasattr(config, "text_config"):
-        side = config.image_size if isinstance(config.image_size, int) else config.image_size[0]
-        return {main: torch.zeros(_BATCH, config.num_channels, side, side, device=device, dtype=dtype)}
-    if main == "input_features":
-        features = torch.zeros(_BATCH, config.num_mel_bins, 2 * config.max_source_positions, device=device, dtype=dtype)
-        return {main: features, "decoder_input_ids": ids}
-    if main == "input_values":
-        return {main: torch.zeros(_BATCH, 8000, device=device, dtype=dtype)}
-    end = getattr(config, "eos_token_id", None)
-    ids[:, -1] = end if isinstance(end, int) else 1
-    if hasattr(config, "vision_config"):
-        side, channels = config.vision_config.image_size, config.vision_config.num_channels
-        return {"input_ids": ids, "pixel_values": torch.zeros(_BATCH, channels, side, side, device=device, dtype=dtype)}
-    if getattr(config, "is_encoder_decoder", False) and "Classification" not in type(model).__name__:
-        return {"input_ids": ids, "decoder_input_ids": ids}
-    return {"input_ids": ids}
 
 
 def _first_shape(output: Any) -> tuple[int, ...] | None:
