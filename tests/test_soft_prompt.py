@@ -186,6 +186,33 @@ def test_a_cache_of_ones_own_and_no_positions() -> None:
     torch.testing.assert_close(torch.cat([start.logits, rest], 1), whole, atol=1e-5, rtol=1e-4)
 
 
+HEADS = {
+    "BartForCausalLM": "bart",
+    "BertForMaskedLM": "bert",
+    "BertLMHeadModel": "bert",
+    "RobertaForTokenClassification": "roberta",
+    "T5EncoderModel": "t5",
+    "T5ForSequenceClassification": "t5",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_head_reads_it(kind: str) -> None:
+    """Some heads call a part of the model below them, past the rest: a prompt before the wrong one would never be read."""
+    _, config, settings = FAMILIES[HEADS[kind]]
+    torch.manual_seed(0)
+    model = getattr(transformers, kind)(getattr(transformers, config)(**settings)).eval()
+    ids = batch_for(model)["input_ids"]
+    ids[:, -1] = 2
+    shape = output_of(model, input_ids=ids).shape
+    (rows,) = prompted(model).parameters()
+    found = model(input_ids=ids)[0]
+    found.square().sum().backward()
+    assert found.shape == shape
+    assert rows.grad is not None
+    assert rows.grad.abs().sum(-1).min() > 0
+
+
 @pytest.mark.parametrize("kind", ["GPT2ForSequenceClassification", "LlamaForSequenceClassification"])
 def test_the_last_token_is_the_texts(kind: str) -> None:
     family = "gpt2" if kind.startswith("GPT2") else "llama"
