@@ -93,8 +93,12 @@ class LoraLayer(_Update):
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """[..., in] to what is to be added to the host's output, [..., out]."""
+        return self.product(value) * self.scaling
+
+    def product(self, value: torch.Tensor) -> torch.Tensor:
+        """B · A · x without the scale, [..., out]."""
         low = functional.linear(self.dropout(value.to(self.lora_A.dtype)), self.lora_A)
-        return functional.linear(low, self.lora_B) * self.scaling
+        return functional.linear(low, self.lora_B)
 
 
 class LoraEmbeddingLayer(_Update):
@@ -133,7 +137,11 @@ class LoraEmbeddingLayer(_Update):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Token ids [...] to what is to be added to their embeddings, [..., out]."""
-        return functional.linear(functional.embedding(tokens, self.lora_A.T), self.lora_B) * (self.scaling * self.host_scale)
+        return self.product(tokens) * self.scaling * self.host_scale
+
+    def product(self, tokens: torch.Tensor) -> torch.Tensor:
+        """B · A without the scales, looked up by token, [..., out]."""
+        return functional.linear(functional.embedding(tokens, self.lora_A.T), self.lora_B)
 
 
 class DoraLayer(_Directed, LoraLayer):
@@ -161,7 +169,8 @@ class DoraLayer(_Directed, LoraLayer):
         """The host's input [..., in] and output [..., out], its weight and bias, to the new output, [..., out]."""
         ratio = self.ratio(weight)
         straight = output if bias is None else output - bias
-        return output + (ratio - 1) * straight + ratio * super().forward(value)
+        # Rounded in the order in which PEFT does, so that both give the same to the last bit.
+        return output + ((ratio - 1) * straight + ratio * self.product(value) * self.scaling)
 
 
 class DoraEmbeddingLayer(_Directed, LoraEmbeddingLayer):
@@ -183,7 +192,8 @@ class DoraEmbeddingLayer(_Directed, LoraEmbeddingLayer):
 
     def forward(self, tokens: torch.Tensor, output: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:  # type: ignore[override]  # noqa: ARG002
         """Token ids [...] and their embeddings [..., out], the host's weight, to the new embeddings, [..., out]."""
-        return self.ratio(weight) * (output + super().forward(tokens))
+        ratio = self.ratio(weight)
+        return ratio * output + ratio * self.product(tokens) * self.scaling * self.host_scale
 
 
 class Reweigh(Hook):
