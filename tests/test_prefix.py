@@ -226,7 +226,7 @@ with torch.no_grad():
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("family", ["bert", pytest.param("llama", marks=pytest.mark.slow)])
 def test_compiled_gives_equal_results(family: str) -> None:
     model = make(family, num_hidden_layers=1)
     compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 N = 3
-DECODERS = ["gemma3", "gpt2", "gpt_neox", "llama", "mistral", "mixtral", "opt", "qwen3", "qwen3_moe"]
+DECODERS = ["gemma3", "gpt2", "gpt_neox", "llama", "opt", "mistral", "mixtral", "qwen3", "qwen3_moe"]
 ENCODERS = ["albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta"]
 PAIRS = ["bart", "mt5", "pegasus", "t5", "t5-gated"]
 
@@ -144,8 +144,8 @@ def test_a_decoder_looks_at_what_its_encoder_read_before_the_text(
         assert torch.equal(tokens, model.generate(encoder_outputs=again, **seen, **common, **kind))
 
 
-@pytest.mark.parametrize("shift", [False, True])
-@pytest.mark.parametrize("family", DECODERS)
+@pytest.mark.parametrize("shift", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("family", [*DECODERS[:5], *(pytest.param(name, marks=pytest.mark.slow) for name in DECODERS[5:])])
 def test_generation(family: str, shift: bool) -> None:  # noqa: FBT001
     model = make(family, **({"sliding_window": 5} if family in ("gemma3", "mistral") else {}))
     stir(model.parameters(), scale=1.0 if family == "opt" else 0.3)  # so that it does not say the same word always
@@ -377,7 +377,7 @@ def test_a_copy_is_equal_and_independent(again: Any, family: str) -> None:
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("family", ["bert", pytest.param("llama", marks=pytest.mark.slow)])
 def test_compiled_gives_equal_results(family: str) -> None:
     model = make(family, num_hidden_layers=1)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
