@@ -161,7 +161,7 @@ def test_with_dropout_too_it_is_the_run_whose_frozen_blocks_are_computed_each_ti
     assert furthest(cached, each_time) < 1e-6
 
 
-@pytest.mark.parametrize(("dtype", "most"), [("half", 0.01), ("bfloat16", 0.1)])
+@pytest.mark.parametrize(("dtype", "most"), [("half", 0.01), pytest.param("bfloat16", 0.1, marks=pytest.mark.slow)])
 def test_half_precision_is_close_and_takes_half_the_room(dtype: str, most: float) -> None:
     plain, cached = lora(**DROPOUTS), lora(**DROPOUTS)
     train(plain, DATA, **OPTIONS)
@@ -235,7 +235,10 @@ def of_family(family: str, padding: str = "right") -> Tiny:
     return Tiny(model, tokenizer)
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+_RARER = ("Albert", "DistilBert")
+
+
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name in _RARER)) for name in sorted(FAMILIES)])
 def test_any_family_whose_blocks_follow_one_another(family: str) -> None:
     plain, cached = of_family(family), of_family(family)
     train(plain, DATA, **OPTIONS)
@@ -499,6 +502,7 @@ def test_padding_that_matters_is_found_out() -> None:
     assert untouched(backbone.model)
 
 
+@pytest.mark.slow
 def test_padding_that_does_not_matter_is_no_reason() -> None:
     plain, cached = of_family("Llama", padding="left"), of_family("Llama", padding="left")
     train(plain, DATA, **OPTIONS)
