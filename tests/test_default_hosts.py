@@ -11,6 +11,7 @@ from torch import nn
 from deltanb import AdapterModel, AutoDeltaConfig, AutoDeltaModel, IA3Model, LoraModel, ParallelAdapterModel, PrefixModel
 from deltanb._errors import DeltaError
 from deltanb.engine import plan
+from deltanb.workbench import Workbench
 from tests.families import fresh, make
 from tests.models import bert
 
@@ -95,3 +96,22 @@ def test_a_plan_takes_the_same_hosts() -> None:
     with pytest.warns(UserWarning, match="ff@ is taken"):
         delta = ParallelAdapterModel(make("mixtral"))
     assert plan(model, "parallel_adapter").hosts == len(delta.hosts) == 4
+
+
+@pytest.mark.parametrize(
+    ("family", "delta_type", "where"),
+    [
+        ("bert", "lora", "attn@.q@ ×2 (attention.self.query), attn@.v@ ×2 (attention.self.value)"),
+        ("gpt2", "lora", "attn@.q@ ×2 (attn.c_attn), attn@.v@ ×2 (attn.c_attn)"),
+        ("t5", "parallel_adapter", "attn@ ×4 (layer.0), ff@.w1@ ×4 (DenseReluDense.wi), ff@.w2@ ×4 (DenseReluDense.wo)"),
+        ("mamba", "adapter", "mixer@ ×2 (mixer)"),
+        ("bert", "soft_prompt", "root ×1"),
+        ("whisper", "ln_tuning", "layer_norm@ ×12 (self_attn_layer_norm, final_layer_norm, model.encoder.layer_norm, …)"),
+    ],
+)
+def test_the_notebook_shows_what_was_chosen(family: str, delta_type: str, where: str) -> None:
+    bench = Workbench()
+    bench.backbone(make(family))
+    outcome = bench.attach(delta_type)
+    assert outcome.facts["where"] == where
+    assert any("mixer@ is taken" in note for note in outcome.notes) == (family == "mamba")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from deltanb.workbench._step import Step
 
 __all__ = ["Change"]
+
+_SHOWN = 3
 
 
 class Change(Core):
@@ -86,7 +89,7 @@ class Change(Core):
         counts = snapshot(self.model).counts
         options = delta.config.spoken()
         facts = {"where": _hits(delta), **({"options": options} if options else {})}
-        facts["parameters"] = f"+{added:,}" + (f", and {took:,} of the backbone's biases" if took else "")
+        facts["parameters"] = f"+{added:,}" + (f", and {took:,} of the backbone's own" if took else "")
         facts["trainable now"] = f"{counts.trainable:,} of {counts.total:,} ({counts.trainable / max(1, counts.total):.2%})"
         after = "%delta params" if delta.declarations else f"%delta freeze --exclude {_usual(self.model)}"
         return Outcome(title, facts, [*delta.notes, *notes], next=after, value=delta)
@@ -226,5 +229,14 @@ def _built(model: nn.Module, config: BaseDeltaConfig, name: str, old: DeltaModel
 
 
 def _hits(delta: DeltaModel) -> str:
-    counts = delta.match_result.per_pattern
-    return ", ".join(f"{pattern} ×{count}" for pattern, count in counts.items())
+    """The patterns and how many modules each hit; for a role also what those are called."""
+    found = delta.match_result
+    return ", ".join(
+        f"{pattern} ×{count}{_called(found.by_pattern[pattern]) if '@' in pattern else ''}" for pattern, count in found.per_pattern.items()
+    )
+
+
+def _called(names: Sequence[str]) -> str:
+    """Names inside a layer, each once: `` (q_proj, v_proj)``."""
+    ends = list(dict.fromkeys(re.split(r"\.\d+\.", name)[-1] for name in names))
+    return f" ({', '.join(ends[:_SHOWN])}{', …' if len(ends) > _SHOWN else ''})"
