@@ -100,8 +100,8 @@ def _no_attention(host: Host, inside: list[str]) -> DeltaError:
         near = list(dict.fromkeys(_shell_name(name) for name, m in backbone_modules(host.hosts.backbone) if name and _looks_up(m)))[:4]
         return DeltaError(msg, expected="An attention module.", nearest=near, try_=f"%delta attach prefix {near[0]}" if near else "")
     msg = f"A prefix cannot sit on {host.name} ({kind}): {type(host.hosts.backbone).__name__} computes attention in code of its own."
-    expected = "A family that takes its attention function from transformers (BERT, GPT-2, Llama, BART, T5, …)."
-    return DeltaError(msg, expected=expected, try_=f"%delta attach lora {last}, or %delta attach adapter {last}")
+    expected = "A family that takes its attention function from transformers (BERT, GPT-2, Llama, BART, T5, …); adapters work here too."
+    return DeltaError(msg, expected=expected, try_=f"%delta attach adapter {last}")
 
 
 def _shell_name(name: str) -> str:
