@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from deltanb import AdapterModel, IA3Model, LnTuningModel, LoraModel, PrefixModel, SoftPromptModel, load, save
 from deltanb._errors import DeltaError
+from deltanb.checkpoints import read
 from tests.interop import FOLDERS, base_of, expected, lively, logits_of
-from tests.models import batch_for, learn, make, output_of
+from tests.models import batch_for, learn, make, output_of, stir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,3 +258,51 @@ def test_deltanbs_own_file_must_be_as_it_was_written(tmp_path: Path) -> None:
         (folder / "deltanb.json").write_text(broken)
         with pytest.raises(DeltaError, match=r"deltanb\.json"):
             load(folder, lively("bert"))
+
+
+# Family, what PEFT is told, how many backbone tensors the delta owns then.
+BY_PEFT: dict[str, tuple[str, dict[str, Any], int]] = {
+    "all biases": ("bert", {"target_modules": ["query"], "bias": "all", "task_type": "SEQ_CLS"}, 20),
+    "the targets' biases": ("bert", {"target_modules": ["query"], "bias": "lora_only", "task_type": "SEQ_CLS"}, 4),
+    "all linear layers": ("bert", {"target_modules": "all-linear", "task_type": "SEQ_CLS"}, 2),
+    "an expression": ("bert", {"target_modules": r".*layer\.\d\.attention\.self\.(query|key)"}, 0),
+    "one layer": ("bert", {"target_modules": ["query"], "layers_to_transform": [1]}, 0),
+    "embeddings copied along": ("llama", {"target_modules": ["q_proj", "embed_tokens", "lm_head"], "task_type": "CAUSAL_LM"}, 0),
+    "dora, rank-stabilised": ("bert", {"target_modules": ["query"], "use_dora": True, "use_rslora": True, "r": 3}, 0),
+    "a module that ends alike": ("distilbert", {"target_modules": ["q_lin"], "task_type": "SEQ_CLS"}, 4),
+}
+
+
+def by_peft(peft: Any, plain: Any, folder: Path, **settings: Any) -> torch.Tensor:
+    """Have PEFT train something and write it; what it computes then."""
+    model = peft.get_peft_model(copy.deepcopy(plain), peft.LoraConfig(**settings)).eval()
+    stir([parameter for parameter in model.parameters() if parameter.requires_grad])
+    model.save_pretrained(folder)
+    return output_of(model, **batch_for(plain))
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`", "ignore:Could not find a config file", "ignore:`is_gradient")
+@pytest.mark.parametrize("name", BY_PEFT)
+def test_what_peft_makes_is_read_and_written_back(name: str, peft: Any, tmp_path: Path) -> None:
+    family, settings, owned = BY_PEFT[name]
+    plain = lively(family)
+    wanted = by_peft(peft, plain, tmp_path / "theirs", **settings)
+    model = copy.deepcopy(plain)
+    delta = load(tmp_path / "theirs", model)
+    assert torch.equal(output_of(model), wanted)
+    assert len(delta.owned) == owned
+    for entry in read(tmp_path / "theirs", model).freeze:
+        delta.freeze_module(exclude=entry["exclude"])
+    assert len(delta.owned) == owned
+    if owned != 20:  # biases of other modules than the targets are no whole modules
+        delta.save_finetuned(tmp_path / "ours", format="peft")
+        assert torch.equal(in_peft(peft, plain, tmp_path / "ours"), wanted)
+
+
+def test_a_copy_of_a_tied_tensor_cannot_be_taken(peft: Any, tmp_path: Path) -> None:
+    plain = lively("t5")
+    by_peft(peft, plain, tmp_path, target_modules=["q"], modules_to_save=["lm_head"], task_type="SEQ_2_SEQ_LM")
+    with pytest.raises(DeltaError, match=r"lm_head\.weight is one tensor with shared\.weight here"):
+        load(tmp_path, plain)
+    with pytest.warns(UserWarning, match="it is left out"):
+        assert not load(tmp_path, plain, strict=False).owned

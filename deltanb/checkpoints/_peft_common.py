@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.checkpoints._files import ADAPTER_CONFIG
-from deltanb.checkpoints._peft_targets import Targets, is_saved
+from deltanb.checkpoints._peft_rest import declared, settle
+from deltanb.checkpoints._peft_targets import Targets
 from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaConfig
-from deltanb.folding import join_labels
 from deltanb.structure import module_names
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["HEADS", "PREFIX", "Adapter", "Folder", "as_saved", "checked", "compact"]
+__all__ = ["HEADS", "PREFIX", "Adapter", "Folder", "as_saved", "backbone_facts", "checked"]
 
 PREFIX = "base_model.model."
 # The heads that PEFT saves for a task without being told.
@@ -159,41 +159,10 @@ def as_saved(folder: Folder, adapter: Adapter, kind: str, options: dict[str, Any
     )
 
 
-def declared(rest: Mapping[str, torch.Tensor], words: Sequence[str]) -> dict[str, Any]:
-    """PEFT's freezing as a declaration: the adapter trains, what is saved whole, and the biases that are in the file."""
-    heads: list[str] = []
-    for name in rest:
-        module, _, key = name.rpartition(".")
-        parts = module.split(".")
-        whole = next((".".join(parts[:i]) for i in range(1, len(parts) + 1) if any(_ends(".".join(parts[:i]), w) for w in words)), None)
-        heads += [whole] if whole else [name] if key == "bias" else []
-    names = list(dict.fromkeys(heads))
-    return {"exclude": ["deltas", *compact(names)], "scope": "", "set_state_dict": True}
-
-
-def _ends(module: str, word: str) -> bool:
-    return module == word or module.endswith(f".{word}")
-
-
 def backbone_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Name and class of the backbone, as far as PEFT noted them."""
     mapping = settings.get("auto_mapping") or {}
     return {"class": mapping.get("base_model_class") or "", "name": settings.get("base_model_name_or_path") or ""}
-
-
-def compact(names: Sequence[str]) -> list[str]:
-    """Names that differ in their first number alone as one pattern.
-
-    Example:
-        >>> compact(["layer.0.bias", "layer.1.bias", "pooler.bias"])
-        ['layer.0-1.bias', 'pooler.bias']
-    """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in names:
-        parts = name.split(".")
-        at = next((i for i, part in enumerate(parts) if part.isdecimal()), len(parts))
-        groups.setdefault((".".join(parts[:at]), ".".join(parts[at + 1 :])), []).append(".".join(parts[at : at + 1]))
-    return [".".join(filter(None, [start, join_labels(numbers) if numbers[0] else "", end])) for (start, end), numbers in groups.items()]
 
 
 @dataclass(frozen=True)
@@ -210,16 +179,7 @@ class Fit:
 
     def __call__(self, saved: Saved, backbone: nn.Module) -> Saved:
         """The reading without copies of what the backbone holds, and with the modules that have no tensors named."""
-        import torch
-
-        for name in self.rest:
-            if any(is_saved(word, name) for word in self.targets.saved) or name.endswith(".bias"):
-                continue
-            own = _parameter(backbone, name)
-            if own is not None and own.shape == saved.tensors[name].shape and torch.equal(own.cpu(), saved.tensors[name].to(own.dtype)):
-                del saved.tensors[name]
-            elif own is not None:
-                saved.notes.append(f"{name} of the backbone is in the file too, with other values: they are taken")
+        settle(saved, backbone, self.rest, self.targets.saved)
         names = module_names(backbone)
         if not set(saved.hosts) <= set(names):
             return saved  # another backbone: the one problem to be named
@@ -228,11 +188,3 @@ class Fit:
             saved.problems.append(f"no tensors for {len(bare)} modules that target_modules covers (such as {bare[0]})")
         hosts = [name for name in names if name in set(saved.hosts)]
         return replace(saved, hosts=hosts, config=replace(saved.config, modified_modules=hosts))
-
-
-def _parameter(backbone: nn.Module, name: str) -> torch.Tensor | None:
-    module, _, key = name.rpartition(".")
-    try:
-        return backbone.get_submodule(module)._parameters.get(key)
-    except AttributeError:
-        return None

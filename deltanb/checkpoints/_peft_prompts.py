@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.checkpoints._files import ADAPTER_CONFIG
-from deltanb.checkpoints._peft_common import Folder, backbone_facts, checked, declared
+from deltanb.checkpoints._peft_common import Folder, backbone_facts, checked
+from deltanb.checkpoints._peft_rest import declared, settle
 from deltanb.checkpoints._saved import Saved
 from deltanb.engine import AutoDeltaConfig, PrefixModel, SoftPromptModel, match
 
@@ -108,8 +109,27 @@ def _saved(
         backbone=backbone_facts(folder.settings),
         notes=notes,
         problems=folder.problems,
-        fit=fit,
+        fit=_Fit(fit, list(rest), folder.saved_words),
     )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Settles the backbone's own tensors, then places the table.
+
+    Attributes:
+        place: puts the table under its name.
+        rest: names of the backbone's tensors in the file.
+        words: ``modules_to_save``.
+    """
+
+    place: Callable[[Saved, nn.Module], Saved]
+    rest: list[str]
+    words: list[str]
+
+    def __call__(self, saved: Saved, backbone: nn.Module) -> Saved:
+        settle(saved, backbone, self.rest, self.words)
+        return self.place(saved, backbone)
 
 
 def _place_prompt(saved: Saved, backbone: nn.Module) -> Saved:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb.checkpoints._adapters_bottleneck import SHARED, read_bottleneck, refused
 from deltanb.checkpoints._files import ADAPTER_CONFIG, read_json
-from deltanb.checkpoints._peft_common import compact
+from deltanb.checkpoints._peft_rest import compact
 from deltanb.checkpoints._saved import Saved
 from deltanb.checkpoints._tensors import read_tensors
 from deltanb.engine import AutoDeltaConfig
