@@ -183,3 +183,17 @@ def test_the_lines(shell: Any, model: Any) -> None:
     assert ("both=", "delta") in candidates("combine ", magics)
     assert ("mid", "delta") in candidates("interpolate a ", magics)
     assert bench_of(shell).steps[-1].line == "%delta interpolate a b {share} --name mid"
+
+
+def test_a_merged_delta_alone_cannot_be_trained() -> None:
+    bench = Workbench()
+    bench.backbone("bart-tiny", random=True)
+    bench.attach("lora", ["q_proj"])
+    bench.freeze(["deltas"])
+    outcome = bench.merge()
+    size = sum(bench.model.get_submodule(host).weight.numel() * 4 for host in bench.delta().hosts)  # type: ignore[operator,union-attr]
+    assert outcome.facts["originals kept"] == f"6 tensors, {size / 1000:.1f} kB"
+    assert outcome.facts["trainable now"].startswith("0 of")
+    with pytest.raises(DeltaError, match="lora is merged") as caught:
+        bench.train("movie_reviews", rows=8)
+    assert "%delta unmerge lora" in str(caught.value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.datasets import as_text_data
+from deltanb.engine import deltas
 from deltanb.training._baseline import Baseline
 from deltanb.training._display import live_display
 from deltanb.training._frozen import FrozenCache, check_cacheable
@@ -147,6 +148,13 @@ def train(  # noqa: PLR0913
 def _check_trainable(subject: Subject) -> None:
     if trainable_of(subject.bare).count:
         return
+    merged = [delta.name for delta in deltas(subject.bare).values() if delta.merged]
+    if merged:
+        raise DeltaError(
+            f"Nothing in {subject.name} trains: {', '.join(merged)} is merged, and what is merged does not train.",
+            expected="The delta beside its hosts' weights, or something else that trains.",
+            try_=f"%delta unmerge {merged[0]}",
+        )
     head = next(iter(sorted(name.partition(".")[0] for name in head_names(subject.bare))), "classifier")
     raise DeltaError(
         f"Nothing in {subject.name} trains: all parameters are frozen.",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.engine import combine
+from deltanb.engine import combine, merged_originals
 from deltanb.reports import Outcome
+from deltanb.reports._text import megabytes
 from deltanb.structure import snapshot
 from deltanb.workbench._change import Change
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from deltanb.workbench._step import Step
 
 __all__ = ["Merge"]
-
-_MEGA = 1e6
 
 
 class Merge(Change):
@@ -45,11 +44,11 @@ class Merge(Change):
             effect = turn()
             step.python.append(f"{self._names.of(delta)}.{verb}()")
         counts = snapshot(self.model).counts
-        hosts = [self.model.get_submodule(host) for host in delta.modules]
-        size = sum(p.numel() * p.element_size() for host in hosts for p in host._parameters.values() if p is not None)
+        kept = [value for key, value in merged_originals(self.model).items() if key.rpartition(".")[0] in delta.modules]
+        size = sum(value.numel() * value.element_size() for value in kept)
         facts = {
             "largest change of a logit": f"{effect.largest:.2g}, on a trial batch",
-            **({"originals kept": f"{size / _MEGA:,.1f} MB, about"} if delta.merged else {}),
+            **({"originals kept": f"{len(kept)} tensors, {megabytes(size)}"} if delta.merged else {}),
             "trainable now": f"{counts.trainable:,} of {counts.total:,}",
         }
         notes = ["what is merged does not train"] if delta.merged else []
