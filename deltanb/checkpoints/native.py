@@ -19,8 +19,8 @@ from deltanb.checkpoints._declared import declared
 from deltanb.checkpoints._files import CONFIG, WEIGHTS, read_json, replace_files
 from deltanb.checkpoints._fingerprint import structure_fingerprint, tensors_digest, weights_fingerprint
 from deltanb.checkpoints._saved import Saved
-from deltanb.engine import AutoDeltaConfig
-from deltanb.structure import snapshot
+from deltanb.engine import AutoDeltaConfig, deltas
+from deltanb.structure import backbone_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, A
         "backbone": {
             "class": type(backbone).__name__,
             "name": _backbone_name(backbone),
-            "parameters": _backbone_size(delta),
+            "parameters": _backbone_size(backbone),
             "structure": structure_fingerprint(backbone),
             "weights": weights_fingerprint(backbone, delta.owned),
         },
@@ -85,9 +85,9 @@ def _backbone_name(backbone: nn.Module) -> str:
     return name if is_hub_id(name) else Path(name).name
 
 
-def _backbone_size(delta: DeltaModel) -> int:
-    counts = snapshot(delta.backbone_model).counts
-    return counts.total - counts.delta
+def _backbone_size(backbone: nn.Module) -> int:
+    created = {name for delta in deltas(backbone).values() for name in delta.created}
+    return sum(parameter.numel() for name, parameter in backbone_parameters(backbone) if name not in created)
 
 
 def read(folder: Path) -> Saved:
