@@ -66,6 +66,8 @@ def test_an_adapter_at_the_norms_has_defaults_of_its_own() -> None:
 def test_a_default_holds_for_a_transformer_inside_another_model() -> None:
     model = nn.ModuleDict({"reader": bert().bert, "score": nn.Linear(16, 1)})
     assert LoraModel(model).hosts == [f"reader.{name}" for name in LoraModel(bert().bert).hosts]
+    inner = ParallelAdapterModel(model, bottleneck_dim=2)  # its sizes take a trial pass
+    assert inner.hosts[0] == "reader.encoder.layer.0.attention"
     pair = transformers.VisionEncoderDecoderModel(encoder=make("vit").vit, decoder=make("gpt2", add_cross_attention=True))
     assert LoraModel(pair).modified_modules == ["attn@.q@", "attn@.v@"]
 
