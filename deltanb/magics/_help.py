@@ -31,7 +31,7 @@ _SHAPES = {
     "verb": "[VERB]",
 }
 
-_WHERE = {"prefix": "attn@", "soft_prompt": ""}  # where the common example would not do
+_WHERE = {"prefix": "attn@", "soft_prompt": "", "ln_tuning": "layer_norm@"}  # where the common example would not do
 
 
 def help_for(verb: str = "", topic: str = "") -> Page:
