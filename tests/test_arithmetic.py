@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from deltanb import AdapterModel, LoraModel, combine, deltas, interpolate, use
+from deltanb import AdapterModel, LoraModel, add, deltas, interpolate, use
 from deltanb._errors import DeltaError
 from deltanb.checkpoints import load
 from tests.models import assert_same, batch_for, make, output_of, same_state, stir
@@ -54,7 +54,7 @@ def test_the_update_is_the_weighted_sum(family: str) -> None:
     a = learned(model, "a", 1, modified_modules=wide[:1], lora_r=2, lora_alpha=3)
     b = learned(model, "b", 2, modified_modules=wide, lora_r=3, use_rslora=True, rank_pattern={wide[1]: 4})
     b.detach()
-    effect = combine(model, {"a": -0.7, b: 1.5}, name="both")
+    effect = add(model, {"a": -0.7, b: 1.5}, name="both")
     both: Any = effect.delta
     assert list(deltas(model)) == ["both"]
     assert set(both.hosts) == set(b.hosts)
@@ -70,7 +70,7 @@ def test_the_update_is_the_weighted_sum(family: str) -> None:
 def test_embeddings_are_added_too() -> None:
     model = awake()
     a, b = (learned(model, name, seed, modified_modules=["word_embeddings"], lora_r=2) for seed, name in enumerate("ab"))
-    both: Any = combine(model, {a: 1, b: 2}).delta
+    both: Any = add(model, {a: 1, b: 2}).delta
     assert (both.name, both.config.modified_modules, both.config.lora_r) == ("combined", ["word_embeddings"], 4)
     parts = [next(iter(change(delta).values())) for delta in (a, b)]
     torch.testing.assert_close(next(iter(change(both).values())), parts[0] + 2 * parts[1], atol=1e-5, rtol=1e-4)
@@ -83,7 +83,7 @@ def test_what_is_reported_is_what_changed() -> None:
     a = learned(model, "a", 1)
     alone = output_of(model, **batch)
     learned(model, "b", 2)
-    effect = combine(model, {"a": 1.0, "b": 0.5}, batch=batch)
+    effect = add(model, {"a": 1.0, "b": 0.5}, batch=batch)
     new = output_of(model, **batch)
     assert effect.changes == {"the backbone alone": float((new - bare).abs().max()), "a": float((new - alone).abs().max())}
     use(model, a)
@@ -117,7 +117,7 @@ def test_heads_are_added_as_differences_from_the_original() -> None:
         kept.append(delta)
         if name == "a":
             delta.detach()
-    both = combine(model, {kept[0]: 1.0, kept[1]: 0.5}).delta
+    both = add(model, {kept[0]: 1.0, kept[1]: 0.5}).delta
     torch.testing.assert_close(head, original + (values[0] - original) + 0.5 * (values[1] - original))
     assert "classifier.weight" in both.tensors()
     assert "classifier.weight" in both.notes[-1]
@@ -131,22 +131,22 @@ def test_a_sum_travels_like_any_lora(tmp_path: Path) -> None:
     model = awake()
     learned(model, "a", 1, modified_modules=["query"])
     learned(model, "b", 2, modified_modules=["query", "value"], lora_r=2)
-    combine(model, {"a": 1.0, "b": 0.5}, name="both").delta.save_finetuned(tmp_path / "both")
+    add(model, {"a": 1.0, "b": 0.5}, name="both").delta.save_finetuned(tmp_path / "both")
     fresh = awake()
     load(tmp_path / "both", fresh)
     assert torch.equal(output_of(fresh), output_of(model))
 
 
 WRONG: list[tuple[str, Callable[[Any], Any], str]] = [
-    ("dora", lambda m: combine(m, {"a": 1.0, LoraModel(m, use_dora=True, name="d"): 1.0}), "is a DoRA"),
-    ("adapter", lambda m: combine(m, {"a": 1.0, AdapterModel(m, name="d"): 1.0}), "only LoRA"),
-    ("unknown", lambda m: combine(m, {"a": 1.0, "bb": 1.0}), "No attached delta is called 'bb'"),
-    ("other model", lambda m: combine(m, {"a": 1.0, LoraModel(awake()): 1.0}), "another model"),
-    ("none", lambda m: combine(m, {}), "nothing to add"),
-    ("weight", lambda m: combine(m, {"a": float("nan")}), "finite number"),
+    ("dora", lambda m: add(m, {"a": 1.0, LoraModel(m, use_dora=True, name="d"): 1.0}), "is a DoRA"),
+    ("adapter", lambda m: add(m, {"a": 1.0, AdapterModel(m, name="d"): 1.0}), "only LoRA"),
+    ("unknown", lambda m: add(m, {"a": 1.0, "bb": 1.0}), "No attached delta is called 'bb'"),
+    ("other model", lambda m: add(m, {"a": 1.0, LoraModel(awake()): 1.0}), "another model"),
+    ("none", lambda m: add(m, {}), "nothing to add"),
+    ("weight", lambda m: add(m, {"a": float("nan")}), "finite number"),
     ("t", lambda m: interpolate(m, "a", "b", "half"), "t must be"),  # type: ignore[arg-type]
     ("twice", lambda m: interpolate(m, "a", "a", 0.5), "twice"),
-    ("name", lambda m: combine(m, {"a": 1.0}, name="classifier"), "cannot be called"),
+    ("name", lambda m: add(m, {"a": 1.0}, name="classifier"), "cannot be called"),
 ]
 
 
@@ -168,4 +168,4 @@ def test_a_skeleton_has_nothing_to_add() -> None:
     model = make("bert", device="meta")
     LoraModel(model, name="a")
     with pytest.raises(DeltaError, match="skeleton"):
-        combine(model, {"a": 1.0})
+        add(model, {"a": 1.0})

@@ -1,4 +1,4 @@
-"""``%delta merge``, ``unmerge``, ``combine``, ``interpolate``: run again, undone, as Python."""
+"""``%delta merge``, ``unmerge``, ``add``, ``interpolate``: run again, undone, as Python."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_several_deltas_must_be_named(bench: Workbench) -> None:
         bench.merge("adapter")
 
 
-def test_combine_takes_the_place_of_its_sources(bench: Workbench) -> None:
+def test_add_takes_the_place_of_its_sources(bench: Workbench) -> None:
     before = same_state(bench.model)
     bench.freeze(["deltas"])
     frozen = same_state(bench.model)
-    outcome = bench.combine({"a": 1, "b": "0.5"}, name="both")
+    outcome = bench.add({"a": 1, "b": "0.5"}, name="both")
     assert list(bench.attached) == ["both"]
     assert list(bench.parked) == ["a", "b"]
     assert outcome.facts["sum of"] == "1 · a, 0.5 · b"
@@ -99,10 +99,10 @@ def test_combine_takes_the_place_of_its_sources(bench: Workbench) -> None:
     made, count = bench.delta("both"), len(bench.steps)
     assert not bench.model.classifier.weight.requires_grad
     stir(made.parameters())
-    again = bench.combine({"a": 1.0, "b": 0.5}, name="both")
+    again = bench.add({"a": 1.0, "b": 0.5}, name="both")
     assert "kept as it is" in again.title
     assert (bench.delta("both"), len(bench.steps)) == (made, count)
-    other = bench.combine({"a": 1, "b": 2}, name="both")
+    other = bench.add({"a": 1, "b": 2}, name="both")
     assert bench.delta("both") is not made
     assert bench.parked["both"] is made
     assert any("parked with its weights" in note for note in other.notes)
@@ -119,7 +119,7 @@ def test_interpolate_between_two(bench: Workbench) -> None:
     assert list(bench.attached) == ["mid"]
     output = output_of(bench.model)
     bench.undo()
-    bench.combine({"a": 0.75, "b": 0.25}, name="other")
+    bench.add({"a": 0.75, "b": 0.25}, name="other")
     torch.testing.assert_close(output_of(bench.model), output)
 
 
@@ -134,23 +134,23 @@ def test_the_script_does_the_same() -> None:
     bench.merge("a")
     bench.attach("lora", ["query"], name="b")
     bench.detach("ia3")
-    bench.combine({"a": 1, "b": 0.5}, name="both")
+    bench.add({"a": 1, "b": 0.5}, name="both")
     scope = rerun(bench)
     assert list(deltas(scope["net"])) == ["both"]
     own, theirs = bench.delta("both").tensors(), deltas(scope["net"])["both"].tensors()
     assert own.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[key]) for key, value in own.items())
     assert "a.merge()" in bench.code()
-    assert "deltanb.combine(model, {a: 1.0, b: 0.5}, name='both').delta" in bench.code()
+    assert "deltanb.add(model, {a: 1.0, b: 0.5}, name='both').delta" in bench.code()
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("combine a=1 c=2 --name both", "There is no delta 'c'"),
-        ("combine a=one b=2", "must be a number"),
-        ("combine", "nothing to add"),
-        ("combine a=1 --name classifier", "cannot be called"),
+        ("add a=1 c=2 --name both", "There is no delta 'c'"),
+        ("add a=one b=2", "must be a number"),
+        ("add", "nothing to add"),
+        ("add a=1 --name classifier", "cannot be called"),
         ("interpolate a b", "two deltas and a number"),
         ("interpolate a b half", "t must be a number"),
         ("interpolate a a 0.5", "got a twice"),
@@ -175,12 +175,12 @@ def test_the_lines(shell: Any, model: Any) -> None:
     assert run(shell, "%delta merge a").title.startswith("Merged a")
     assert run(shell, "%delta unmerge").title.startswith("Unmerged a")
     shell.user_ns["share"] = 0.5
-    assert run(shell, "%delta combine a b={share} --name both").facts["sum of"] == "1 · a, 0.5 · b"
+    assert run(shell, "%delta add a b={share} --name both").facts["sum of"] == "1 · a, 0.5 · b"
     assert list(deltas(model)) == ["both"]
     assert run(shell, "%delta interpolate a b {share} --name mid").title.startswith("Made mid")
     assert list(deltas(model)) == ["both", "mid"]
     magics = shell.magics_manager.registry["DeltaMagics"]
-    assert ("both=", "delta") in candidates("combine ", magics)
+    assert ("both=", "delta") in candidates("add ", magics)
     assert ("mid", "delta") in candidates("interpolate a ", magics)
     assert bench_of(shell).steps[-1].line == "%delta interpolate a b {share} --name mid"
 

@@ -1,6 +1,6 @@
 """The engine: delta types, and what all of them share. Knows torch and transformers, knows no notebook."""
 
-from deltanb.engine._arithmetic import combine, interpolate
+from deltanb.engine._arithmetic import add, interpolate
 from deltanb.engine._attachment import set_apart
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
@@ -70,8 +70,8 @@ __all__ = [
     "SoftPromptConfig",
     "SoftPromptLayer",
     "SoftPromptModel",
+    "add",
     "apply_declarations",
-    "combine",
     "dead_parameters",
     "declare",
     "delta_class",

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     _Weighed = list[tuple[LoraModel, float]]
     _Pair = tuple[torch.Tensor, torch.Tensor]
 
-__all__ = ["combine", "interpolate"]
+__all__ = ["add", "interpolate"]
 
 
-def combine(model: nn.Module, weights: Mapping[Any, float], *, name: str | None = None, batch: Any = None) -> Effect:
+def add(model: nn.Module, weights: Mapping[Any, float], *, name: str | None = None, batch: Any = None) -> Effect:
     """Add LoRA deltas, each times its weight, into a new one, which takes their place; they are detached and keep their values.
 
     Args:
@@ -58,11 +58,11 @@ def combine(model: nn.Module, weights: Mapping[Any, float], *, name: str | None 
     Example:
         >>> import torch
         >>> from torch import nn
-        >>> from deltanb import LoraModel, combine
+        >>> from deltanb import LoraModel, add
         >>> model = nn.Sequential(nn.Linear(4, 4))
         >>> for name in ("a", "b"):
         ...     _ = LoraModel(model, modified_modules=["0"], lora_r=2, name=name)
-        >>> effect = combine(model, {"a": 1.0, "b": 0.5}, name="both", batch=torch.ones(1, 4))
+        >>> effect = add(model, {"a": 1.0, "b": 0.5}, name="both", batch=torch.ones(1, 4))
         >>> effect.delta.config.lora_r, list(effect.changes)
         (4, ['the backbone alone', 'a'])
     """
@@ -100,14 +100,14 @@ def interpolate(
         first: a delta, or the name of an attached one: t = 0.
         second: another: t = 1.
         t: where on the line; below 0 or above 1 goes on beyond the ends.
-        name: as for `combine`.
-        batch: as for `combine`.
+        name: as for `add`.
+        batch: as for `add`.
 
     Returns:
-        As `combine`.
+        As `add`.
 
     Raises:
-        DeltaError: as `combine`.
+        DeltaError: as `add`.
 
     Example:
         >>> import torch
@@ -123,7 +123,7 @@ def interpolate(
     if first == second:
         msg = f"interpolate needs two deltas, and got {first!r} twice."
         raise DeltaError(msg, expected="Two different ones.", try_="deltanb.interpolate(model, 'a', 'b', 0.5)")
-    return combine(model, {first: 1 - share, second: share}, name=name, batch=batch)
+    return add(model, {first: 1 - share, second: share}, name=name, batch=batch)
 
 
 def _sources(backbone: nn.Module, weights: Mapping[Any, float]) -> _Weighed:
@@ -139,7 +139,7 @@ def _sources(backbone: nn.Module, weights: Mapping[Any, float]) -> _Weighed:
         found.append((delta, _number(weight, f"the weight of {delta.name!r}")))
     if not found:
         msg = "There is nothing to add."
-        raise DeltaError(msg, expected="LoRA deltas and their weights.", try_="deltanb.combine(model, {'a': 1.0, 'b': 0.5})")
+        raise DeltaError(msg, expected="LoRA deltas and their weights.", try_="deltanb.add(model, {'a': 1.0, 'b': 0.5})")
     return found
 
 
@@ -147,7 +147,7 @@ def _number(value: Any, what: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     msg = f"{what} must be a finite number, not {value!r}."
-    raise DeltaError(msg, try_="deltanb.combine(model, {'a': 1.0, 'b': 0.5})")
+    raise DeltaError(msg, try_="deltanb.add(model, {'a': 1.0, 'b': 0.5})")
 
 
 def _config(backbone: nn.Module, sources: _Weighed) -> LoraConfig:

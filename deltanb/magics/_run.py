@@ -152,10 +152,10 @@ def _use(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.use([_text(word) for word in call.words])
 
 
-def _combine(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+def _add(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     weights = dict(call.options)
     name = weights.pop("name", None)
-    return bench.combine({**dict.fromkeys(map(_text, call.words), 1), **weights}, name=name)
+    return bench.add({**dict.fromkeys(map(_text, call.words), 1), **weights}, name=name)
 
 
 def _interpolate(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -183,7 +183,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "use": _use,
     "merge": _named("merge"),
     "unmerge": _named("unmerge"),
-    "combine": _combine,
+    "add": _add,
     "interpolate": _interpolate,
     "remove": _named("remove"),
     "freeze": _plain("freeze"),

@@ -104,9 +104,9 @@ _ALL = (
     Verb("use", "have just these deltas attached, from here or from folders; none: all off", "deltas", 1, None, example="use adapter"),
     Verb("merge", "put a delta into its hosts' weights; the originals are kept", "delta", 0, 1, example="merge lora"),
     Verb("unmerge", "take a merged delta out of the weights, bit for bit", "delta", 0, 1, example="unmerge lora"),
-    Verb("combine", "add LoRA deltas, each times its weight, into a new one", "weights", 0, None, (
+    Verb("add", "add LoRA deltas, each times its weight, into a new one", "weights", 0, None, (
         Option("name", "text", "of the new delta; default: combined"),
-    ), "combine a=1 b=0.5 --name both", open=True),
+    ), "add a=1 b=0.5 --name both", open=True),
     Verb("interpolate", "a new LoRA delta between two: 0 is the first, 1 the second", "delta delta number", 3, 3, (
         Option("name", "text", "of the new delta; default: combined"),
     ), "interpolate a b 0.3 --name mid"),

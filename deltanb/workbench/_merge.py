@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.engine import combine, merged_originals
+from deltanb.engine import add, merged_originals
 from deltanb.reports import Outcome
 from deltanb.reports._text import megabytes
 from deltanb.structure import snapshot
@@ -54,7 +54,7 @@ class Merge(Change):
         notes = ["what is merged does not train"] if delta.merged else []
         return Outcome(title, facts, notes, next=f"%delta {'unmerge' if delta.merged else 'merge'} {delta.name}", value=effect)
 
-    def combine(self, weights: Mapping[str, Any], *, name: str | None = None) -> Outcome:
+    def add(self, weights: Mapping[str, Any], *, name: str | None = None) -> Outcome:
         """Add LoRA deltas, each times its weight, into a new one that takes their place; they are parked.
 
         Args:
@@ -63,7 +63,7 @@ class Merge(Change):
         """
         shares = {key: _number(value, f"the weight of {key}") for key, value in weights.items()}
         words = " ".join(f"{key}={share!r}" for key, share in shares.items())
-        return self._sum("combine", f"%delta combine {words}", shares, name or "combined")
+        return self._sum("add", f"%delta add {words}", shares, name or "combined")
 
     def interpolate(self, first: str, second: str, t: float | str, *, name: str | None = None) -> Outcome:
         """A new LoRA delta on the line between two, which are parked: ``(1 - t) · first + t · second``.
@@ -93,12 +93,12 @@ class Merge(Change):
             here = [delta for delta in sources if delta.attached]
             notes = [self._make_way(old, step)] if old is not None and old not in here else []
             variables = ", ".join(f"{self._names.of(delta)}: {share!r}" for delta, share in sources.items())
-            effect = combine(model, sources, name=name)
+            effect = add(model, sources, name=name)
             made = effect.delta
             for delta in here:
                 self.park(delta)
             self.recipes[made.serial] = recipe
-            step.python.append(f"{self._names.choose(made, self.steps)} = deltanb.combine(model, {{{variables}}}, name={name!r}).delta")
+            step.python.append(f"{self._names.choose(made, self.steps)} = deltanb.add(model, {{{variables}}}, name={name!r}).delta")
             notes += self._freeze_as(list(sources), made, step)
         facts = {
             "sum of": ", ".join(f"{share:g} · {key}" for key, share in shares.items()),
@@ -135,7 +135,7 @@ def _number(value: Any, what: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         msg = f"{what} must be a number, not {value!r}."
-        raise DeltaError(msg, try_="%delta combine a=1 b=0.5 --name both") from None
+        raise DeltaError(msg, try_="%delta add a=1 b=0.5 --name both") from None
 
 
 def _ranks(delta: Any) -> str:
