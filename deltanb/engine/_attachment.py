@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._walk import module_at
 from deltanb._warn import warn
 from deltanb.engine._freezing import apply_declarations, remember_baseline
 from deltanb.engine._insertion import reset_compiler
@@ -38,7 +39,7 @@ def attach(delta: DeltaModel) -> None:
     check_beside_merged(delta)
     _check_weights(delta)
     # Whatever takes memory comes before whatever changes the backbone.
-    hosts = {host: backbone.get_submodule(host) for host in delta.modules}
+    hosts = {host: module_at(backbone, host) for host in delta.modules}
     children = {host: _moved(child, hosts[host], backbone) for host, child in delta.modules.items()}
     created = {name: _fitted(parameter, backbone.get_submodule(name.rpartition(".")[0])) for name, parameter in delta.created.items()}
     for name, owned in delta.owned.items():
@@ -135,16 +136,16 @@ def hook_in_order(delta: DeltaModel) -> None:
     backbone = delta.backbone_model
     attached = sorted(registry_of(backbone).attached.values(), key=lambda other: other.serial)
     delta.hooks = delta.make_hooks()
-    places = {place for place, _ in delta.hooks}
+    places = {place: module_at(backbone, place) for place, _ in delta.hooks}
     for other in attached:
         for host in delta.modules.keys() & other.modules.keys():
-            children = backbone.get_submodule(host)._modules
+            children = (places[host] if host in places else backbone.get_submodule(host))._modules
             children[other.child_name()] = children.pop(other.child_name())
         for at, (place, hook) in enumerate(other.hooks):
             if place in places:
                 if at in other.handles:
                     other.handles[at].remove()
-                other.handles[at] = hook.register(backbone.get_submodule(place))
+                other.handles[at] = hook.register(places[place])
 
 
 def _fitted(parameter: nn.Parameter, host: nn.Module) -> nn.Parameter:
@@ -157,5 +158,6 @@ def _fitted(parameter: nn.Parameter, host: nn.Module) -> nn.Parameter:
 
 def _moved(child: nn.Module, host: nn.Module, backbone: nn.Module) -> nn.Module:
     """The child on its host's device, in case the backbone moved while the delta was detached."""
-    place = next((p.device for module in (host, backbone) for p in module.parameters()), None)
+    own = next((p for p in host._parameters.values() if p is not None), None)
+    place = own.device if own is not None else next((p.device for module in (host, backbone) for p in module.parameters()), None)
     return child if place is None or all(p.device == place for p in child.parameters()) else child.to(place)

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb._walk import second_addresses
+from deltanb._walk import module_at, second_addresses
 from deltanb.addressing import MatchResult, as_patterns, match_names
 from deltanb.probe import probe
 from deltanb.roles import roles_of
@@ -49,8 +49,11 @@ def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequen
     words = [*as_patterns(patterns), *(as_patterns(exclude, "exclude pattern") if exclude else ())]
     wants_roles = any("@" in word for word in words)
     roles = roles_of(model) if wants_roles else None
-    elsewhere = partial(second_addresses, model)
-    return match_names(names, patterns, exclude, roles=roles, parameters=parameter_names(model), elsewhere=elsewhere)
+    search = partial(match_names, names, patterns, exclude, roles=roles, elsewhere=partial(second_addresses, model))
+    try:
+        return search()
+    except DeltaError:  # the parameters' names serve the message alone, and a large model has many
+        return search(parameters=parameter_names(model))
 
 
 def is_conv1d(module: nn.Module) -> bool:
@@ -72,7 +75,7 @@ class Host:
     module: nn.Module
     hosts: Hosts
 
-    @property
+    @cached_property
     def tensor(self) -> torch.Tensor | None:
         """A floating-point parameter of the host or its surroundings: tells dtype and device."""
         around = [self.module, self.hosts.backbone]
@@ -164,7 +167,7 @@ class Hosts:
         self.backbone = backbone
         self.result = match(backbone, patterns, exclude)
         self.notes = list(self.result.hints)
-        self.hosts = [Host(name, backbone.get_submodule(name), self) for name in self._redirected(self.result.names)]
+        self.hosts = [Host(name, module_at(backbone, name), self) for name in self._redirected(self.result.names)]
 
     @classmethod
     def named(cls, backbone: nn.Module, names: Sequence[str]) -> Hosts:

@@ -89,7 +89,8 @@ class LoraLayer(_Update):
         self.lora_B = nn.Parameter(torch.zeros(size_out, lora_r))
         self._scale(lora_r, lora_alpha, use_rslora=use_rslora)
         self.dropout = nn.Dropout(lora_dropout) if lora_dropout else nn.Identity()
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        if not self.lora_A.is_meta:  # a skeleton has no values to draw
+            nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """[..., in] to what is to be added to the host's output, [..., out]."""

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.structure import module_names, parameter_names
+from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -72,5 +72,5 @@ def _reason(name: Any, child: str, backbone: nn.Module, hosts: Sequence[Host]) -
     for host in hosts:
         if hasattr(host.module, child):
             return f"{host.name or 'the backbone'} ({type(host.module).__name__}) already has an attribute of that name"
-    segments = {segment for full in [*module_names(backbone), *parameter_names(backbone)] for segment in full.split(".")}
+    segments = {segment for _, module in backbone_modules(backbone) for segment in (*module._modules, *module._parameters)}
     return "a part of the backbone has that name, so patterns could not tell them apart" if name in segments else ""

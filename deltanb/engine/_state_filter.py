@@ -17,6 +17,7 @@ __all__ = ["sync_filters"]
 
 _HANDLE = "_deltanb_state_filter"
 _SAVE = "save_pretrained"
+_CHANGED = "_deltanb_filtered"  # on a backbone: the modules that were given a filter, or another way to save
 
 
 class _TrainableOnly:
@@ -50,20 +51,18 @@ class _WholeModelSave:
 
 def sync_filters(backbone: nn.Module, scopes: Collection[str]) -> None:
     """Have a filter on exactly the modules named in ``scopes``."""
-    wanted = {id(backbone.get_submodule(scope)) for scope in scopes}
-    paused = [False]
-    for module in backbone.modules():
-        kept = module.__dict__.get(_HANDLE)
-        if kept is not None and id(module) not in wanted:
-            kept.remove()
-            del module.__dict__[_HANDLE]
-        if isinstance(module.__dict__.get(_SAVE), _WholeModelSave):
-            del module.__dict__[_SAVE]
-    for scope in scopes:
-        module = backbone.get_submodule(scope)
+    for module in backbone.__dict__.pop(_CHANGED, ()):
         if _HANDLE in module.__dict__:
             module.__dict__.pop(_HANDLE).remove()
+        if isinstance(module.__dict__.get(_SAVE), _WholeModelSave):
+            del module.__dict__[_SAVE]
+    if not scopes:
+        return
+    paused = [False]
+    modules = [backbone.get_submodule(scope) for scope in scopes]
+    for module in modules:
         module.__dict__[_HANDLE] = module.register_state_dict_post_hook(_TrainableOnly(paused))  # type: ignore[no-untyped-call]
-        for holder in (backbone, module):
-            if hasattr(type(holder), _SAVE):
-                holder.__dict__[_SAVE] = _WholeModelSave(holder, paused)
+    backbone.__dict__[_CHANGED] = [backbone, *modules]
+    for holder in backbone.__dict__[_CHANGED]:
+        if hasattr(type(holder), _SAVE):
+            holder.__dict__[_SAVE] = _WholeModelSave(holder, paused)
