@@ -25,18 +25,26 @@ _CUMULATED = ("opt", "biogpt")  # families that count positions by the attention
 _PROMPTS = "_deltanb_soft_prompts"  # on a module: the `PrependRows` that are hooked into it
 
 
-class _Named:
+class _Named(Hook):
     """A hook that sees the arguments of a module by their names."""
 
     names: tuple[str, ...] = ()
 
-    def note(self, module: nn.Module) -> None:
-        """Note what the module calls its arguments."""
+    def register(self, module: nn.Module) -> Any:
+        """Hook in, and note what the module calls its arguments."""
         self.names = tuple(inspect.signature(module.forward).parameters)
+        return super().register(module)
 
     def given(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """The arguments of one call by name."""
         return {**dict(zip(self.names, args, strict=False)), **kwargs}
+
+
+class _Counted(_Named):
+    """One that knows how many rows there are."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
 
 
 class PrependRows(_Named, PreHook):
@@ -57,7 +65,6 @@ class PrependRows(_Named, PreHook):
 
     def register(self, module: nn.Module) -> Any:
         """Hook in; the handle that comes back has a ``remove()``."""
-        self.note(module)
         return _PromptHandle(module, self, super().register(module))
 
     def __call__(self, host: Any, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
@@ -114,20 +121,12 @@ class _PromptHandle:
             del self.module.__dict__[_PROMPTS]
 
 
-class FixedPositions(_Named, PreHook):
+class FixedPositions(_Counted, PreHook):
     """For a stack that counts its positions itself (BART's encoder): the text's are what they would be without rows.
 
     Args:
         count: n, how many rows are before the text.
     """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def register(self, module: nn.Module) -> Any:
-        """Hook in; the handle that comes back has a ``remove()``."""
-        self.note(module)
-        return super().register(module)
 
     def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
@@ -140,20 +139,12 @@ class FixedPositions(_Named, PreHook):
         return (), {**given, "position_ids": (known - self.count).clamp(min=0)}
 
 
-class CutRows(_Named, Hook):
+class CutRows(_Counted):
     """Takes the rows out of what a module gives: hidden states are those of the text again.
 
     Args:
         count: n, how many.
     """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def register(self, module: nn.Module) -> Any:
-        """Hook in; the handle that comes back has a ``remove()``."""
-        self.note(module)
-        return super().register(module)
 
     def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """The hook; see ``torch.nn.Module.register_forward_hook``."""
@@ -168,20 +159,12 @@ class CutRows(_Named, Hook):
         return _changed(output, lambda state: state[:, -text:])
 
 
-class LongerMask(_Named, PreHook):
+class LongerMask(_Counted, PreHook):
     """A decoder sees the rows before the text that its encoder read.
 
     Args:
         count: n, how many.
     """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def register(self, module: nn.Module) -> Any:
-        """Hook in; the handle that comes back has a ``remove()``."""
-        self.note(module)
-        return super().register(module)
 
     def __call__(self, host: nn.Module, args: Any, kwargs: Any, output: Any = None) -> Any:  # noqa: ARG002
         """The hook; see ``torch.nn.Module.register_forward_pre_hook``."""
