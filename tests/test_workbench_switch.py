@@ -9,7 +9,7 @@ import torch
 
 from deltanb import checkpoints, deltas
 from deltanb._errors import DeltaError
-from deltanb.workbench import Workbench, _switch
+from deltanb.workbench import Workbench, _files
 from tests.models import stir
 from tests.test_magics import model, one_shell, run, shell
 from tests.test_workbench import ROWS, fresh, learn, logits, notes
@@ -132,7 +132,7 @@ def test_undo_and_redo_are_exact(bench: Workbench, folder: str, words: list[str]
 def test_a_failure_in_the_middle_takes_all_back(bench: Workbench, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.use(["adapter"])
     before = state(bench)
-    monkeypatch.setattr(_switch, "freeze_call", None)
+    monkeypatch.setattr(_files, "freeze_call", None)
     with pytest.raises(TypeError):
         bench.use(["lora", folder])
     assert_same(state(bench), before)

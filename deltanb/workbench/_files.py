@@ -18,6 +18,7 @@ from deltanb.workbench._python import call, freeze_call
 
 if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
+    from deltanb.workbench._step import Step
 
 __all__ = ["Files", "same_values"]
 
@@ -98,17 +99,30 @@ class Files(Change):
         with self.step("load", f"%delta load {folder}") as step:
             if old is not None:
                 notes.append(self._make_way(old, step))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                delta = checkpoints.load(place, self.model, name=own)
-            variable = self._names.choose(delta, self.steps)
-            step.python.append(f"{variable} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
-            entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
-            step.python += [freeze_call(variable, entry) for entry in entries]
+            delta = self.attach_saved(saved, place, own, step, shown=folder)
             about = self._loaded(saved, delta, folder, notes)
         if place == Path(folder).expanduser():
             self.remember_folder(delta, place)
         return about
+
+    def attach_saved(self, saved: Any, place: str | Path, own: str, step: Step, *, shown: str) -> DeltaModel:
+        """Attach a saved delta, frozen as it was saved; its notes are for the caller to show.
+
+        Args:
+            saved: what was read.
+            place: the folder it was read from.
+            own: the delta's name here.
+            step: gets the lines of Python.
+            shown: what the person called the folder.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            delta = checkpoints.load(place, self.model, name=own)
+        variable = self._names.choose(delta, self.steps)
+        step.python.append(f"{variable} = {call('deltanb.load', repr(str(shown)), 'model', name=own)}")
+        entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
+        step.python += [freeze_call(variable, entry) for entry in entries]
+        return delta
 
     def _loaded(self, saved: Any, delta: DeltaModel, folder: str, notes: list[str]) -> Outcome:
         counts = snapshot(self.model).counts

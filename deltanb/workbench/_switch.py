@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from deltanb.engine import free_name, use
 from deltanb.reports import Outcome
 from deltanb.structure import snapshot
 from deltanb.workbench._files import Files, same_values
-from deltanb.workbench._python import call, freeze_call
+from deltanb.workbench._python import call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,13 +100,7 @@ class Switch(Files):
         """Attach a saved delta under a name that nothing here has, frozen as it was saved; what to say about it."""
         saved = checkpoints.read(folder, self.model)
         own = free_name(saved.name or saved.config.delta_type, {*self.attached, *self.parked})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            delta = checkpoints.load(folder, self.model, name=own)
-        variable = self._names.choose(delta, self.steps)
-        step.python.append(f"{variable} = {call('deltanb.load', repr(str(folder)), 'model', name=own)}")
-        entries = checkpoints.declare_again(delta, saved.freeze, saved.name)
-        step.python += [freeze_call(variable, entry) for entry in entries]
+        delta = self.attach_saved(saved, folder, own, step, shown=folder)
         self.remember_folder(delta, folder)
         return [f"{own} was loaded from {folder}", *delta.notes]
 
