@@ -24,7 +24,7 @@ LAYERS = (
     ("magics", "widgets"),
 )
 # The only arrows inside a layer, above the bottom one.
-SIDEWAYS = {"reports": {"graph"}, "training": {"reports", "datasets"}}
+SIDEWAYS = {"reports": {"graph"}, "training": {"reports", "datasets"}, "magics": {"widgets"}}
 # The face of the package and the finished programs may use everything.
 ANYTHING = {"__init__", "demo", "visualization"}
 KNOWN = {name for layer in LAYERS for name in layer} | ANYTHING

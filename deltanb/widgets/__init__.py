@@ -1,0 +1,21 @@
+"""The live face of deltanb: widgets that show before anything is touched.
+
+Each is a plain ipywidget, so it sits in ``HBox`` and ``Tab`` and its traits can be observed and linked; each can be written
+as one self-contained HTML file, and leaves a static form in the notebook.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__: list[str] = []
+
+_HOME: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    msg = f"module 'deltanb.widgets' has no attribute {name!r}"
+    raise AttributeError(msg)
