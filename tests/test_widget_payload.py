@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from torch import nn
 
 from deltanb import AdapterModel, LoraModel
 from deltanb.roles import roles_of
 from deltanb.structure import module_names
 from deltanb.widgets._payload import payload
 from tests.families import FAMILIES, fresh
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def opened(row: dict[str, Any], above: str, others: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -50,7 +52,7 @@ def test_the_payload_opens_to_the_model_s_own_names_and_roles(family: str) -> No
 
 def test_deltas_are_in_the_payload_and_not_among_the_names() -> None:
     model = fresh("bart")
-    AdapterModel(model, ["fc2"], bottleneck_dim=2)
-    LoraModel(model, ["q_proj"], lora_r=2, name="reviews")
+    AdapterModel(model, modified_modules=["fc2"], bottleneck_dim=2)
+    LoraModel(model, modified_modules=["q_proj"], lora_r=2, name="reviews")
     check(model)
     assert '"d": "reviews", "k": "lora"' in json.dumps(payload(model))
