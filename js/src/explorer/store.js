@@ -1,7 +1,7 @@
 // What the Explorer's parts share: the structure, what the patterns hit, what is selected, what is open. Each part listens
 // for what it draws, and none knows another.
 
-/** @import { Structure, Row } from "../structure/structure.js" */
+/** @import { Structure } from "../structure/structure.js" */
 
 /**
  * @typedef {"structure" | "match" | "selection" | "open" | "depth" | "plan" | "busy"} News
