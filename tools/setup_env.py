@@ -46,9 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the steps; return the exit status."""
     parser = argparse.ArgumentParser(description="Make .venv ready for deltanb.")
     parser.add_argument("--extras", default="", help="extras of pyproject.toml, joined by commas: lab,test,bench")
-    parser.add_argument(
-        "--node", action="store_true", help="install what the widgets' scripts are checked and built with, into js/node_modules"
-    )
+    parser.add_argument("--node", action="store_true", help="install what checks and builds the scripts in js/")
     parser.add_argument("--chromium", action="store_true", help="make sure that a Chromium is there for the browser tests")
     args = parser.parse_args(argv)
     extras = sorted({extra.strip() for extra in args.extras.split(",") if extra.strip()})
