@@ -37,8 +37,8 @@ def notebook(path: Path, cells: list[str]) -> Path:
 
 
 @contextlib.contextmanager
-def server(home: Path, work: Path) -> Iterator[str]:
-    """JupyterLab over the folder ``work``; gives its address."""
+def server(home: Path, work: Path, app: str = "jupyterlab") -> Iterator[str]:
+    """JupyterLab (or ``notebook``: Notebook 7) over the folder ``work``; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,8 +57,9 @@ def server(home: Path, work: Path) -> Iterator[str]:
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={work}"]
+    exposed = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
+    command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--IdentityProvider.token=", f"--{exposed}.expose_app_in_browser=True", f"--ServerApp.root_dir={work}"]
     with (home / "server.log").open("w") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/api", process)
@@ -73,11 +74,11 @@ def server(home: Path, work: Path) -> Iterator[str]:
 def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        assert process.poll() is None, "JupyterLab ended before it was ready"
+        assert process.poll() is None, "Jupyter ended before it was ready"
         with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own address
             return
         time.sleep(0.3)
-    message = f"JupyterLab did not answer at {address} within {seconds:g} s"
+    message = f"Jupyter did not answer at {address} within {seconds:g} s"
     raise TimeoutError(message)
 
 
@@ -102,9 +103,9 @@ def _local(address: str) -> bool:
     return address.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
 
 
-def open_notebook(page: Any, address: str, name: str) -> None:
-    """Open a notebook and wait for its kernel."""
-    page.goto(f"{address}/lab/tree/{name}?reset")
+def open_notebook(page: Any, address: str, name: str, place: str = "lab/tree") -> None:
+    """Open a notebook and wait for its kernel; Notebook 7 has its notebooks under ``notebooks``."""
+    page.goto(f"{address}/{place}/{name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.evaluate("async () => { const p = jupyterapp.shell.currentWidget; await p.context.ready; await p.sessionContext.ready; }")
 
