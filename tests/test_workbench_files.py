@@ -33,6 +33,16 @@ def test_saving_again_replaces_its_own_folder_and_no_other(bench: Workbench, tmp
     assert "lora" in bench.save(str(own), "lora", force=True).title
 
 
+def test_names_in_the_wrong_order_are_named_in_the_right_one(bench: Workbench, tmp_path: Path) -> None:
+    with pytest.raises(DeltaError, match="The folder comes first") as caught:
+        bench.save("adapter", "my-delta")
+    assert caught.value.try_ == "%delta save my-delta adapter"
+    bench.attach("lora", ["query"])
+    with pytest.raises(DeltaError, match="a repository is needed first") as caught:
+        bench.push("lora")
+    assert caught.value.try_ == "%delta push my-lora lora"
+
+
 def test_a_save_of_an_earlier_session_is_kept_beside_the_new_one(bench: Workbench, tmp_path: Path) -> None:
     bench.save(str(tmp_path / "d"))
     bench.saved_to.clear()

@@ -37,7 +37,7 @@ class Files(Change):
             force: replace what is there, whatever it is.
             format: ``deltanb``, or ``peft`` for the types that PEFT has.
         """
-        delta = self._to_save(name)
+        delta = self._to_save(folder, name)
         path = Path(folder).expanduser()
         with self.step("save", f"%delta save {folder}") as step:
             step.undoable = False
@@ -61,7 +61,11 @@ class Files(Change):
         """Note that a folder is a delta's own: it was saved there, or came from there."""
         self.saved_to.setdefault(delta.serial, set()).add(str(Path(folder).expanduser().resolve()))
 
-    def _to_save(self, name: str | None) -> DeltaModel:
+    def _to_save(self, folder: str, name: str | None) -> DeltaModel:
+        known = {**self.parked, **self.attached}
+        if name and name not in known and folder in known:
+            msg = f"There is no delta {name!r}, and {folder!r} is one."
+            raise DeltaError(msg, expected="The folder comes first, then the delta.", try_=f"%delta save {name} {folder}")
         if name in self.parked and name not in self.attached:
             return self.parked[name]
         return self.only(name, "%delta save my-delta")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanb import checkpoints, sharing
+from deltanb._errors import DeltaError
 from deltanb._hub import checked_id
 from deltanb.reports import Outcome
 from deltanb.workbench._files import Files
@@ -42,6 +43,9 @@ class Share(Files):
             force: write over something else, or another delta.
         """
         repo = checked_id(repo, alone=True)
+        if name is None and len(self.attached) > 1 and repo in self.attached:
+            msg = f"{repo!r} is a delta here, and the name of a repository is needed first."
+            raise DeltaError(msg, expected="The repository, then the delta.", try_=f"%delta push my-{repo} {repo}")
         delta = self.only(name, f"%delta push {repo}")
         run = self._run_of(delta)
         backbone = "" if self.backbone_in_use.kind == "yours" else self.backbone_in_use.code
