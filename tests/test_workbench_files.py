@@ -33,7 +33,7 @@ def test_saving_again_replaces_its_own_folder_and_no_other(bench: Workbench, tmp
     assert "lora" in bench.save(str(own), "lora", force=True).title
 
 
-def test_names_in_the_wrong_order_are_named_in_the_right_one(bench: Workbench, tmp_path: Path) -> None:
+def test_names_in_the_wrong_order_are_named_in_the_right_one(bench: Workbench) -> None:
     with pytest.raises(DeltaError, match="The folder comes first") as caught:
         bench.save("adapter", "my-delta")
     assert caught.value.try_ == "%delta save my-delta adapter"
