@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["duration", "machine", "table", "versions"]
 
 _HEADER = ("benchmark", "job", "who", "median", "spread", "ratio", "wanted")
-_PACKAGES = ("deltanb", "torch", "transformers", "peft")
+_PACKAGES = ("deltanb", "torch", "transformers", "peft", "bigmodelvis", "torchinfo")
 
 
 def machine() -> str:

@@ -15,7 +15,7 @@ from deltanb.structure import Counts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from deltanb.structure import ModuleNode, ModuleTree
+    from deltanb.structure import ModuleNode, ModuleTree, ParameterInfo
 
 __all__ = ["FoldedNode", "fold", "join_labels"]
 
@@ -77,7 +77,7 @@ def fold(tree: ModuleTree, *, depth: int | None = None, empty: bool = False) -> 
 class _Folder:
     def __init__(self, *, empty: bool) -> None:
         self.empty = empty
-        self.prints: dict[int, Any] = {}
+        self.prints: dict[int, int] = {}
         self.numbers: dict[Any, int] = {}
 
     def row(self, alike: Sequence[ModuleNode], above: str, times: int, depth: int | None) -> FoldedNode:
@@ -106,11 +106,18 @@ class _Folder:
         """A number that two nodes share exactly if they are alike."""
         known = self.prints.get(id(node))
         if known is None:
-            tensors = tuple((p.name, p.shape, p.dtype, p.trainable, p.tied_to is not None, p.delta, p.brought) for p in node.parameters)
-            below = tuple((child.label, self.fingerprint(child)) for child in node.children)
-            key = (node.type, node.delta, node.same_as is not None, tensors, node.buffers, below)
+            below = tuple([(child.label, self.fingerprint(child)) for child in node.children])
+            key = (node.type, node.delta, node.same_as is not None, self._tensors(node.parameters), node.buffers, below)
             known = self.prints[id(node)] = self.numbers.setdefault(key, len(self.numbers))
-        return int(known)
+        return known
+
+    def _tensors(self, parameters: tuple[ParameterInfo, ...]) -> int:
+        """The same for parameters alone; layers alike share one tuple, so it is read once."""
+        known = self.prints.get(id(parameters)) if parameters else -1
+        if known is None:
+            key = tuple((p.name, p.shape, p.dtype, p.trainable, p.tied_to is not None, p.delta, p.brought) for p in parameters)
+            known = self.prints[id(parameters)] = self.numbers.setdefault(key, len(self.numbers))
+        return known
 
 
 def _times(counts: Counts, times: int) -> Counts:
