@@ -11,7 +11,7 @@ from deltanb.engine._attachment import hook_in_order, unhook
 from deltanb.engine._freezing import apply_declarations
 from deltanb.engine._insertion import reset_compiler
 from deltanb.engine._merged import check_beside_merged, check_mergeable, put_in, take_out
-from deltanb.probe import trial_inputs
+from deltanb.probe import evaluating, trial_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -129,14 +129,8 @@ def logits_of(model: nn.Module, batch: Any) -> torch.Tensor:
     """The logits, or the first tensor, that a model gives in eval mode, without gradients. Its modes are as before afterwards."""
     import torch
 
-    training = {module: module.training for module in model.modules()}
-    try:
-        with torch.no_grad():
-            model.eval()
-            output = model(**batch) if isinstance(batch, Mapping) else model(batch)
-    finally:
-        for module, mode in training.items():
-            module.training = mode
+    with evaluating(model):
+        output = model(**batch) if isinstance(batch, Mapping) else model(batch)
     output = getattr(output, "logits", output)
     while not isinstance(output, torch.Tensor):
         output = next(iter(output.values())) if isinstance(output, Mapping) else output[0]

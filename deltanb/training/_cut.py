@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.engine import deltas
+from deltanb.probe import evaluating
 from deltanb.structure import backbone_modules
-from deltanb.training._guards import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deltanb.probe import evaluating
 from deltanb.training._encoding import collator
-from deltanb.training._guards import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from deltanb._errors import DeltaError
+from deltanb.probe import evaluating
 from deltanb.reports._text import megabytes, number, plural
 from deltanb.training._cut import find_cut
 from deltanb.training._encoding import collator
 from deltanb.training._forward import device_of, scores
-from deltanb.training._guards import evaluating
 from deltanb.training._skipping import LowerPart, key_of
 from deltanb.training._store import MB, Store, size_of
 

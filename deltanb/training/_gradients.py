@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from deltanb.probe import modes_kept
 from deltanb.training._cut import first_place, observed, tensors_in
-from deltanb.training._guards import modes_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

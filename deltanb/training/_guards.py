@@ -11,45 +11,17 @@ import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from deltanb.probe import modes_kept
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
     from torch import nn
 
-__all__ = ["Backup", "evaluating", "model_kept", "modes_kept", "random_kept"]
+__all__ = ["Backup", "model_kept", "random_kept"]
 
 _MISSING = object()
-
-
-@contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Every module's train/eval flag is afterwards as before, also where parts of a model differ.
-
-    Example:
-        >>> from torch import nn
-        >>> model = nn.Linear(1, 1).eval()
-        >>> with modes_kept(model):
-        ...     _ = model.train()
-        >>> model.training
-        False
-    """
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside; afterwards as before."""
-    import torch
-
-    with modes_kept(model), torch.no_grad():
-        model.eval()
-        yield
 
 
 @contextmanager

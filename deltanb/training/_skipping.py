@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deltanb._errors import DeltaError
+from deltanb.probe import evaluating
 from deltanb.training._cut import tensors_in
-from deltanb.training._guards import evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

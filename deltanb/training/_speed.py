@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deltanb.probe import modes_kept
 from deltanb.training._forward import device_of
-from deltanb.training._guards import modes_kept
 
 if TYPE_CHECKING:
     from deltanb.training._encoding import Encoded
