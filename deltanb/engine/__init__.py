@@ -11,11 +11,13 @@ from deltanb.engine._hosts import match
 from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
 from deltanb.engine._merged import merged_originals
 from deltanb.engine._merging import Effect, set_merged
+from deltanb.engine._movement import Moved, Passes, places_of, side_by_side
 from deltanb.engine._naming import free_name
 from deltanb.engine._ownership import own_tensors
 from deltanb.engine._plan import Plan, plan
 from deltanb.engine._registry import deltas
 from deltanb.engine._switch import use, without_deltas
+from deltanb.engine._weight_change import WeightChange, effective_rank, first_energy, weight_changes
 from deltanb.engine.adapter import AdapterConfig, AdapterLayer, AdapterModel
 from deltanb.engine.auto import DELTA_TYPES, AutoDeltaConfig, AutoDeltaModel, delta_class
 from deltanb.engine.bitfit import BiasLayer, BitFitConfig, BitFitModel
@@ -59,9 +61,11 @@ __all__ = [
     "LowRankAdapterConfig",
     "LowRankAdapterModel",
     "LowRankLinear",
+    "Moved",
     "ParallelAdapterConfig",
     "ParallelAdapterLayer",
     "ParallelAdapterModel",
+    "Passes",
     "Plan",
     "PrefixConfig",
     "PrefixLayer",
@@ -70,25 +74,31 @@ __all__ = [
     "SoftPromptConfig",
     "SoftPromptLayer",
     "SoftPromptModel",
+    "WeightChange",
     "add",
     "apply_declarations",
     "dead_parameters",
     "declare",
     "delta_class",
     "deltas",
+    "effective_rank",
+    "first_energy",
     "free_name",
     "freeze",
     "interpolate",
     "match",
     "merged_originals",
     "own_tensors",
+    "places_of",
     "plan",
     "restore_declarations",
     "set_apart",
     "set_merged",
+    "side_by_side",
     "snapshot_declarations",
     "snapshot_ownership",
     "unfreeze",
     "use",
+    "weight_changes",
     "without_deltas",
 ]

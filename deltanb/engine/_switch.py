@@ -63,11 +63,18 @@ def use(model: nn.Module, *wanted: DeltaModel | str) -> list[DeltaModel]:
 
 
 @contextmanager
-def without_deltas(model: nn.Module) -> Iterator[None]:
-    """The backbone without any delta for the time of a ``with`` block: outputs, heads and biases are its own.
+def without_deltas(model: nn.Module, *chosen: DeltaModel | str) -> Iterator[None]:
+    """The backbone without any delta, or without those chosen, for the time of a ``with`` block: heads and biases are its own.
 
     After the block, however it ends, the same deltas are attached with the same values and declarations; parameters
     stay the same objects, so an optimizer goes on. A delta that was attached inside is detached again.
+
+    Args:
+        model: the backbone.
+        *chosen: deltas, or names of attached ones, that are to be off; default: all.
+
+    Raises:
+        DeltaError: no attached delta has that name, or a delta is another model's.
 
     Example:
         >>> import torch
@@ -86,10 +93,18 @@ def without_deltas(model: nn.Module) -> Iterator[None]:
     backbone = unwrapped(model)
     before = list(deltas(backbone).values())
     inside = [delta for delta in before if delta.merged]
-    use(backbone)
+    off = [found_delta(backbone, one) for one in chosen] or before
+    staying = [delta for delta in before if delta not in off]
     try:
+        if inside:  # a merged delta can refuse another's return, so all of them come back in the order of then
+            use(backbone)
+        use(backbone, *staying)
+        for delta in inside:
+            set_merged(delta, wanted=delta in staying)
         yield
     finally:
+        if inside:
+            use(backbone)
         put_back(backbone, before, inside)
 
 

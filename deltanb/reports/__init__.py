@@ -1,6 +1,7 @@
 """Plain results that draw themselves: as text in a terminal, as safe HTML in a notebook, saved or not, trusted or not."""
 
 from deltanb.reports._base import Report, show
+from deltanb.reports.anatomy import AnatomyReport, AnatomyRow, Comparison
 from deltanb.reports.log import show_log
 from deltanb.reports.match import MatchReport
 from deltanb.reports.outcome import CodeReport, Outcome, Page
@@ -8,7 +9,10 @@ from deltanb.reports.parameters import ParameterTable
 from deltanb.reports.tree import StructureReport
 
 __all__ = [
+    "AnatomyReport",
+    "AnatomyRow",
     "CodeReport",
+    "Comparison",
     "MatchReport",
     "Outcome",
     "Page",
