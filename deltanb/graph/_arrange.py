@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deltanb.graph._boxes import GAP, PAD, Box, Lines, lines_width
-from deltanb.graph._labels import delta_piece, detail_pieces, match_piece, name_pieces
+from deltanb.graph._labels import Piece, delta_piece, detail_pieces, match_piece, name_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from deltanb.folding import FoldedNode
 
-__all__ = ["Arranger"]
+__all__ = ["ROOM", "Arranger"]
 
 ROOM = 740.0  # points: the output of a notebook cell is about 1000 px wide
 WIDEST_LEAF = 300.0
@@ -32,12 +32,14 @@ class Arranger:
         marks: for the address of a row how many of its modules are matched.
         outermost: addresses of the rows where a delta begins.
         beside: whether large neighbours may stand side by side.
+        slots: for the address of a row the longest words that may come to stand after its own.
     """
 
-    def __init__(self, marks: Mapping[str, int], outermost: Iterable[str], *, beside: bool) -> None:
+    def __init__(self, marks: Mapping[str, int], outermost: Iterable[str], *, beside: bool, slots: Mapping[str, str] | None = None) -> None:
         self.marks = marks
         self.outermost = frozenset(outermost)
         self.beside = beside
+        self.slots = slots or {}
 
     def lines(self, rows: Sequence[FoldedNode], room: float = ROOM) -> Lines:
         """The rows in lines, no wider than ``room`` points where that can be."""
@@ -55,7 +57,10 @@ class Arranger:
             rest.append(delta_piece(chain))
         if last.address in self.marks:
             rest.append(match_piece(last, self.marks[last.address]))
-        box = Box(last, name_pieces(chain), tuple(rest), outermost=outermost, lines=self.lines(last.children, room - 2 * PAD))
+        if last.address in self.slots:
+            rest.append(Piece(self.slots[last.address], "slot"))
+        lines = self.lines(last.children, room - 2 * PAD)
+        box = Box(last, name_pieces(chain), tuple(rest), outermost=outermost, lines=lines, around=tuple(chain[:-1]))
         head = replace(box, lines=())
         return replace(box, two_lines=head.width > (room if last.children else min(room, WIDEST_LEAF)))
 

@@ -37,6 +37,7 @@ class Box:
         two_lines: whether ``rest`` stands below ``name``.
         outermost: whether a delta begins here.
         lines: the boxes inside, from top to bottom; those of one line are side by side.
+        around: the rows that share the box with it, the outermost first.
     """
 
     row: FoldedNode
@@ -45,6 +46,7 @@ class Box:
     two_lines: bool = False
     outermost: bool = False
     lines: Lines = ()
+    around: tuple[FoldedNode, ...] = ()
 
     @cached_property
     def count(self) -> str:

@@ -13,7 +13,7 @@ from deltanb.graph._labels import SIZE, SPACE, Piece
 from deltanb.graph._text_width import text_width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import graphviz
 
@@ -41,21 +41,21 @@ class Canvas:
         self.dot: graphviz.Digraph = graphviz.Digraph("structure", engine="neato")
         self.dot.attr("graph", id="deltanb", layout="nop", bgcolor=CARD, pad="0", fontname=FONT)
         self.dot.attr("node", shape="none", margin="0", fixedsize="true", fontname=FONT, fontsize=f"{SIZE:g}", fontcolor=INK["text"])
-        self._node("page", "", 0, 0, width, height, shape="box", style="filled", color=CARD, fillcolor=CARD)
+        # No address begins with a dot, so nothing here can be taken for a module of that name.
+        self._node(".page", "", 0, 0, width, height, shape="box", style="filled", color=CARD, fillcolor=CARD)
 
     def frame(
         self, name: str, place: tuple[float, float, float, float], look: str, *, fill: str = "", dashed: bool = False,
-        double: bool = False, pen: float = 1.0, css: str = "",
+        double: bool = False, pen: float = 1.0, svg: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """A rounded box: ``place`` is x, y, width, height; ``css`` becomes the class of the SVG element."""
+        """A rounded box: ``place`` is x, y, width, height; ``svg``: class and id of the SVG element."""
         x, y, width, height = place
         inset = SECOND / 2 if double else 0.0
         style = "rounded,filled,dashed" if dashed else "rounded,filled"
         attrs = {"shape": "box", "style": style, "color": BORDER[look], "fillcolor": fill or TINT[look], "penwidth": f"{pen:g}"}
         if double:
             attrs["peripheries"] = "2"
-        if css:
-            attrs["class"] = css
+        attrs |= svg or {}
         self._node(name, "", x + inset, y + inset, width - 2 * inset, height - 2 * inset, **attrs)
 
     def line(self, pieces: Sequence[Piece], x: float, y: float, size: float = SIZE) -> None:
@@ -72,12 +72,12 @@ class Canvas:
         self.texts += 1
         width = text_width(piece.text, size, bold=piece.bold) * 1.1 + 6  # Graphviz warns where it finds a text too wide
         label = graphviz.escape(piece.text) + ("\\r" if right else "\\l")
-        attrs = {"fontcolor": INK.get(piece.style, INK["text"])}
+        attrs = {"fontcolor": INK.get(piece.style, INK["text"]), "class": f"words {piece.style}"}
         if size != SIZE:
             attrs["fontsize"] = f"{size:g}"
         if piece.bold:
             attrs["fontname"] = BOLD_FONT
-        self._node(f"text {self.texts}", label, x - width if right else x, y, width, size * 1.27, **attrs)
+        self._node(f".text {self.texts}", label, x - width if right else x, y, width, size * 1.27, **attrs)
 
     def _node(self, name: str, label: str, x: float, y: float, width: float, height: float, **attrs: str) -> None:
         pos = f"{x + width / 2:.1f},{self.height - y - height / 2:.1f}"

@@ -14,14 +14,14 @@ from deltanb.graph._legend import SAMPLE, Entry, legend, wrapped
 from deltanb.graph._rows import row_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import graphviz
 
     from deltanb.folding import FoldedNode
     from deltanb.structure import Counts
 
-__all__ = ["structure_dot"]
+__all__ = ["delta_starts", "draw_page", "outer_rows", "structure_dot"]
 
 MARGIN = 10.0
 TITLE_SIZE = 14.0
@@ -59,35 +59,44 @@ def structure_dot(
     if direction not in ("LR", "TB"):
         raise DeltaError(f"Unknown direction {direction!r}.", expected="One of: LR, TB.")
     marks = dict(matched or {})
-    holds = rows.first.parameters or not rows.children or rows.address in marks
-    outermost = _delta_starts(rows, None)
-    lines = Arranger(marks, outermost, beside=direction == "LR").lines([rows] if holds else rows.children)
-    return _draw(lines, title, rows.counts, marks)
+    beside = direction == "LR"
+    lines = Arranger(marks, delta_starts(rows), beside=beside).lines(outer_rows(rows, marks))
+    return draw_page(lines, marks, (Piece(title, "name"), Piece(_total(rows.counts), "muted")))[0]
 
 
-def _delta_starts(row: FoldedNode, above: str | None) -> Iterator[str]:
+def outer_rows(rows: FoldedNode, marks: Collection[str] = ()) -> Sequence[FoldedNode]:
+    """The rows of the outermost boxes: those below the root, unless there is something to say about the root itself."""
+    return [rows] if rows.first.parameters or not rows.children or rows.address in marks else rows.children
+
+
+def delta_starts(row: FoldedNode, above: str | None = None) -> Iterator[str]:
     """Addresses of the rows where a delta begins."""
     if row.first.delta and row.first.delta != above:
         yield row.address
     for child in row.children:
-        yield from _delta_starts(child, row.first.delta)
+        yield from delta_starts(child, row.first.delta)
 
 
-def _draw(lines: Lines, title: str, counts: Counts, marks: Mapping[str, int]) -> graphviz.Digraph:
-    name, total = Piece(title, "name"), Piece(_total(counts), "muted")
-    above = pieces_width([name], TITLE_SIZE) + pieces_width([total]) + 4 * PAD
+def draw_page(lines: Lines, marks: Mapping[str, int], title: tuple[Piece, Piece] | None = None) -> tuple[graphviz.Digraph, list[Placed]]:
+    """Boxes, a title at the left and at the right above them, and the signs' meaning below.
+
+    Returns:
+        The graph, and the boxes with their places; the n-th one's element has the id ``deltanb_box<n>``.
+    """
+    above = pieces_width(title[:1], TITLE_SIZE) + pieces_width(title[1:]) + 4 * PAD if title else 0.0
     width = max(lines_width(lines), above, NARROWEST)
-    placed = place(fit(lines, width), MARGIN, MARGIN + TITLE_LINE, width)
+    placed = place(fit(lines, width), MARGIN, MARGIN + (TITLE_LINE if title else 0), width)
     bottom = max(item.y + item.height for item in placed) + MARGIN
     signs = wrapped(legend([item.box for item in placed], matched=bool(marks)), width)
     canvas = Canvas(width + 2 * MARGIN, bottom + LEGEND_LINE * len(signs))
-    canvas.text(name, MARGIN, MARGIN - 3, TITLE_SIZE)
-    canvas.text(total, MARGIN + width, MARGIN, right=True)
-    for item in placed:
-        _box(canvas, item, marks)
+    if title:
+        canvas.text(title[0], MARGIN, MARGIN - 3, TITLE_SIZE)
+        canvas.text(title[1], MARGIN + width, MARGIN, right=True)
+    for at, item in enumerate(placed):
+        _box(canvas, item, marks, f"deltanb_box{at}")
     for at, line in enumerate(signs):
         _signs(canvas, line, bottom + LEGEND_LINE * at)
-    return canvas.dot
+    return canvas.dot, placed
 
 
 def _total(counts: Counts) -> str:
@@ -96,14 +105,16 @@ def _total(counts: Counts) -> str:
     return f"{counts.total:,} parameters, {counts.trainable:,} trainable ({100 * counts.trainable / counts.total:.2g} %)"
 
 
-def _box(canvas: Canvas, item: Placed, marks: Mapping[str, int]) -> None:
+def _box(canvas: Canvas, item: Placed, marks: Mapping[str, int], ident: str) -> None:
     box = item.box
     state = row_state(box.row)
     look = "delta" if box.row.first.delta else state
     matched = box.row.address in marks
-    name = box.row.address or "(root)"
+    name = box.row.address or ".root"
     if matched:
-        canvas.frame(f"{name} (matched)", (item.x - 2, item.y - 2, item.width + 4, item.height + 4), "matched", pen=3, css="matched")
+        canvas.frame(
+            f".matched {name}", (item.x - 2, item.y - 2, item.width + 4, item.height + 4), "matched", pen=3, svg={"class": "matched"}
+        )
     canvas.frame(
         name,
         (item.x, item.y, item.width, item.height),
@@ -112,7 +123,7 @@ def _box(canvas: Canvas, item: Placed, marks: Mapping[str, int]) -> None:
         dashed=state == "frozen",
         double=box.outermost,
         pen=1.5 if state == "trainable" and not box.lines else 1,
-        css=f"row {look or 'empty'}",
+        svg={"class": f"row {look or 'empty'}", "id": ident},
     )
     for at, line in enumerate(box.head):
         canvas.line(line, item.x + PAD, item.y + box.top + LINE * at)
@@ -127,7 +138,7 @@ def _signs(canvas: Canvas, entries: Sequence[Entry], y: float) -> None:
             canvas.text(Piece(entry.sign, entry.look), x, y)
         else:
             place_ = (x, y + 1, SAMPLE, LINE - 2)
-            canvas.frame(f"sign {entry.look}", place_, entry.look, dashed=entry.look == "frozen", double=entry.look == "delta",
-                         pen=3 if entry.look == "matched" else 1)  # fmt: skip
+            canvas.frame(f".sign {entry.look}", place_, entry.look, dashed=entry.look == "frozen", double=entry.look == "delta",
+                         pen=3 if entry.look == "matched" else 1, svg={"class": f"sign {entry.look}"})  # fmt: skip
         canvas.text(Piece(entry.words, "muted"), x + entry.sign_width + SPACE, y)
         x += entry.width

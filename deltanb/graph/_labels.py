@@ -20,7 +20,7 @@ SPACE = 5.0  # between two pieces
 LONGEST_NAME = 44
 LONGEST_WORD = 34
 MOST_TENSORS = 3
-BOLD = frozenset({"name", "folded", "delta", "matched"})
+BOLD = frozenset({"name", "folded", "delta", "matched", "slot"})
 
 
 @dataclass(frozen=True, slots=True)
