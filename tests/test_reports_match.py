@@ -22,7 +22,7 @@ def test_a_match_report_folds_what_was_hit(seq2seq: nn.Module) -> None:
         "  decoder.layers.0.fc2     Linear     [8, 16]  ×1",
         "fc2: 6  encoder.layers.0,2.norm: 2",
         "excluded: decoder.layers.1.fc2 ×1",
-        "  lora    +288    7.59 %    2.2 kB",
+        "  lora    +288    7.59 %    3.5 kB",
         *[f"Hint: {hint}" for hint in found.hints],
     ]
     assert (len(made), list(made), made.names) == (7, found.names, found.names)

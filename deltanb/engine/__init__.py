@@ -4,6 +4,8 @@ from deltanb.engine._arithmetic import add, interpolate
 from deltanb.engine._attachment import set_apart
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
+from deltanb.engine._describe import describe_types
+from deltanb.engine._facts import host_dims, host_facts, prompt_size
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._gradients import dead_parameters
@@ -81,16 +83,20 @@ __all__ = [
     "declare",
     "delta_class",
     "deltas",
+    "describe_types",
     "effective_rank",
     "first_energy",
     "free_name",
     "freeze",
+    "host_dims",
+    "host_facts",
     "interpolate",
     "match",
     "merged_originals",
     "own_tensors",
     "places_of",
     "plan",
+    "prompt_size",
     "restore_declarations",
     "set_apart",
     "set_merged",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._hosts import Host
 
-__all__ = ["JUNCTION", "attention_at", "config_of", "key_value_sizes"]
+__all__ = ["JUNCTION", "attention_at", "config_of", "key_value_sizes", "looks_up"]
 
 JUNCTION = "_deltanb_prefixes"  # on an attention module: the prefixes that sit on it
 _LOOKUP = "ALL_ATTENTION_FUNCTIONS"
@@ -32,7 +32,7 @@ def attention_at(host: Host) -> tuple[str, nn.Module]:
     Raises:
         DeltaError: it is no attention, its family computes attention in its own way, or by a function that takes no prefix.
     """
-    inside = [(name, module) for name, module in backbone_modules(host.module) if _looks_up(module)]
+    inside = [(name, module) for name, module in backbone_modules(host.module) if looks_up(module)]
     if not inside or not _is_shell(host.module, inside):
         raise _no_attention(host, [name for name, _ in inside])
     below, module = inside[0]
@@ -77,7 +77,7 @@ def key_value_sizes(host: Host, attention: nn.Module) -> tuple[int, int]:
     return size, size
 
 
-def _looks_up(module: nn.Module) -> bool:
+def looks_up(module: nn.Module) -> bool:
     """Whether a module looks its attention function up by the name in its config."""
     code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
     return hasattr(module, "config") and code is not None and _LOOKUP in code.co_names
@@ -95,9 +95,9 @@ def _no_attention(host: Host, inside: list[str]) -> DeltaError:
         near = list(dict.fromkeys(f"{last}.{name}" for name in inside))[:4]
         msg = f"A prefix cannot sit on {host.name} ({kind}): it is no attention module, it holds {len(inside)}."
         return DeltaError(msg, expected="An attention module.", nearest=near, try_=f"%delta attach prefix {near[0]}")
-    if any(_looks_up(module) for _, module in backbone_modules(host.hosts.backbone)):
+    if any(looks_up(module) for _, module in backbone_modules(host.hosts.backbone)):
         msg = f"A prefix cannot sit on {host.name} ({kind}): it is no attention module."
-        near = list(dict.fromkeys(_shell_name(name) for name, m in backbone_modules(host.hosts.backbone) if name and _looks_up(m)))[:4]
+        near = list(dict.fromkeys(_shell_name(name) for name, m in backbone_modules(host.hosts.backbone) if name and looks_up(m)))[:4]
         return DeltaError(msg, expected="An attention module.", nearest=near, try_=f"%delta attach prefix {near[0]}" if near else "")
     msg = f"A prefix cannot sit on {host.name} ({kind}): {type(host.hosts.backbone).__name__} computes attention in code of its own."
     expected = "A family that takes its attention function from transformers (BERT, GPT-2, Llama, BART, T5, …); adapters work here too."

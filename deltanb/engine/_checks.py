@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._hosts import Host
 
-__all__ = ["check_call", "check_container", "checked_backbone"]
+__all__ = ["check_call", "check_container", "checked_backbone", "is_container"]
 
 
 def check_call(caller: str, interactive_modify: object, backend: object) -> None:
@@ -41,11 +41,21 @@ def checked_backbone(model: Any) -> nn.Module:
 
 def check_container(host: Host) -> None:
     """Refuse torch's containers: a child would become one of their steps, or never be called."""
-    from torch import nn
-
-    kinds = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-    plain = (nn.Sequential.forward, nn.Module.forward)
-    if isinstance(host.module, kinds) and type(host.module).forward in plain:
+    if is_container(host.module):
         last = list(host.module._modules)[-1:]
         msg = f"{host.name} is a {type(host.module).__name__}: a container cannot carry a delta."
         raise DeltaError(msg, expected="A module inside it.", try_=f"%delta match {host.name}.{last[0]}" if last else "%delta graph")
+
+
+def is_container(module: nn.Module) -> bool:
+    """Whether a module is one of torch's containers, with their own way of being called.
+
+    Example:
+        >>> from torch import nn
+        >>> is_container(nn.Sequential()), is_container(nn.ReLU())
+        (True, False)
+    """
+    from torch import nn
+
+    kinds = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    return isinstance(module, kinds) and type(module).forward in (nn.Sequential.forward, nn.Module.forward)

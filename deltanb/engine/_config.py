@@ -19,10 +19,19 @@ from deltanb._suggest import close
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BaseDeltaConfig", "CommonOptions", "option"]
+__all__ = ["BaseDeltaConfig", "CommonOptions", "choices_of", "option", "without_none"]
 
 
-def option(default: Any, text: str, *, minimum: float | None = None, below: float | None = None, choices: Any = (), alias: str = "") -> Any:
+def option(
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    below: float | None = None,
+    choices: Any = (),
+    alias: str = "",
+    rare: bool = False,
+) -> Any:
     """A dataclass field with its help and limits.
 
     Args:
@@ -32,12 +41,13 @@ def option(default: Any, text: str, *, minimum: float | None = None, below: floa
         below: the value must be smaller than this.
         choices: the values allowed, or a function that lists them.
         alias: a shorter name for the ``%delta`` line.
+        rare: whether few will change it: a panel shows it last, or folded away.
 
     Example:
         >>> option(8, "rank", minimum=1).metadata["help"]
         'rank'
     """
-    metadata = {"help": text, "minimum": minimum, "below": below, "choices": choices, "alias": alias}
+    metadata = {"help": text, "minimum": minimum, "below": below, "choices": choices, "alias": alias, "rare": rare}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -137,13 +147,13 @@ class BaseDeltaConfig:
         """
         entry = cls.field(key)
         kind = typing.get_type_hints(cls)[entry.name]
-        kind, optional = _without_none(kind)
+        kind, optional = without_none(kind)
         if optional and (value is None or value == "none"):
             return None
         good = _typed(value, kind)
         if good is None or not _inside(good, entry.metadata):
             wanted = _describe(kind, entry.metadata)
-            choices = _choices(entry.metadata)
+            choices = choices_of(entry.metadata)
             msg = f"{entry.name} must be {wanted}, not {value!r}."
             raise DeltaError(msg, nearest=close(str(value), choices) if choices else (), try_=f"%delta help attach {cls.delta_type}")
         return good
@@ -190,12 +200,13 @@ def _as_list(value: Any) -> list[str] | None:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
 
 
-def _choices(metadata: Any) -> list[str]:
+def choices_of(metadata: Any) -> list[str]:
+    """The values that an option may have, where they are few; else an empty list."""
     choices = metadata.get("choices", ())
     return list(choices() if callable(choices) else choices)
 
 
-def _without_none(kind: Any) -> tuple[Any, bool]:
+def without_none(kind: Any) -> tuple[Any, bool]:
     """``int | None`` as ``int, True``."""
     parts = [part for part in typing.get_args(kind) if part is not type(None)]
     return (parts[0], True) if type(None) in typing.get_args(kind) else (kind, False)
@@ -249,7 +260,7 @@ def _read(text: str) -> Any:
 
 
 def _inside(value: Any, metadata: Any) -> bool:
-    low, high, choices = metadata.get("minimum"), metadata.get("below"), _choices(metadata)
+    low, high, choices = metadata.get("minimum"), metadata.get("below"), choices_of(metadata)
     if isinstance(value, dict):
         return all(_inside(entry, metadata) for entry in value.values())
     return (low is None or value >= low) and (high is None or value < high) and (not choices or value in choices)
@@ -266,5 +277,5 @@ def _describe(kind: Any, metadata: Any) -> str:
         words += f" from {metadata['minimum']:g}"
     if metadata.get("below") is not None:
         words += f" below {metadata['below']:g}"
-    choices = _choices(metadata)
+    choices = choices_of(metadata)
     return f"one of {', '.join(choices)}" if choices else words

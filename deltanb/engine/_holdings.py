@@ -91,10 +91,14 @@ class Holdings:
         """Saved tensors by the names that they have here; a type that can hold one in two ways says how."""
         return dict(tensors)
 
-    def tensors_if_attached(self) -> dict[str, torch.Tensor]:
-        """What a delta that is only planned would own."""
+    def tensors_if_attached(self, name: str | None = None) -> dict[str, torch.Tensor]:
+        """What a delta that is only planned would own.
+
+        Args:
+            name: the delta's name in the keys; default: its own.
+        """
         owned = {key: entry.aside for key, entry in self.owned.items()}
-        return {**self.module_parameters(), **self.module_buffers(), **self.created, **owned}
+        return {**self.module_parameters(name), **self.module_buffers(name), **self.created, **owned}
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that the delta brought, with their names in the backbone."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from deltanb.probe import Trace
 
-__all__ = ["Host", "Hosts", "is_conv1d", "match"]
+__all__ = ["Host", "Hosts", "is_channels_first", "is_conv1d", "match", "size_by_type"]
 
 
 def match(model: nn.Module, patterns: str | Sequence[str], exclude: str | Sequence[str] | None = None) -> MatchResult:
@@ -107,11 +107,11 @@ class Host:
         Raises:
             DeltaError: neither tells; says why.
         """
-        if _channels_first(self.module):
+        if is_channels_first(self.module):
             kind = type(self.module).__name__
             msg = f"{self.name} ({kind}) gives channels first, so its output ends in positions, not in features."
             raise DeltaError(msg, expected="A Linear, Conv1D, Embedding, LayerNorm, or a module made of them.", try_="%delta graph")
-        size = _size_by_type(self.module)
+        size = size_by_type(self.module)
         return self._size_by_trial() if size is None else size
 
     @property
@@ -131,7 +131,7 @@ class Host:
         if is_conv1d(self.module):
             return int(self.module.weight.shape[0])  # type: ignore[index]
         size = self.output_size  # refuses what a trial cannot tell either
-        if _size_by_type(self.module):
+        if size_by_type(self.module):
             return size  # a norm
         call = self.hosts.trace.calls[self.hosts.twins[self.name]]
         if call.taken is None:
@@ -151,7 +151,7 @@ class Host:
         if trace.failure and (call is None or call.shape is None):
             why = f"the trial pass ended early: {trace.failure}"
         msg = f"{self.name} ({kind}) gives no output to change: {why}."
-        below = [name for name, module in backbone_modules(self.module) if name and _size_by_type(module)]
+        below = [name for name, module in backbone_modules(self.module) if name and size_by_type(module)]
         msg_try = f"%delta match {self.name.rpartition('.')[2]}.{below[0]}" if below else "%delta graph"
         raise DeltaError(msg, expected="A module that the model calls.", try_=msg_try)
 
@@ -183,7 +183,7 @@ class Hosts:
     def twins(self) -> dict[str, str]:
         """For each host the first one of its type and shapes: 126 equal layers need one trial."""
         first: dict[Any, str] = {}
-        return {host.name: first.setdefault(_kind(host), host.name) for host in self.hosts if not _channels_first(host.module)}
+        return {host.name: first.setdefault(_kind(host), host.name) for host in self.hosts if not is_channels_first(host.module)}
 
     @cached_property
     def trace(self) -> Trace:
@@ -214,7 +214,7 @@ def _kind(host: Host) -> Any:
     return (type(host.module), *shapes) if shapes else host.name
 
 
-def _channels_first(module: nn.Module) -> bool:
+def is_channels_first(module: nn.Module) -> bool:
     """Whether the last dimension of a module's output is a position in time or space."""
     from torch import nn
     from torch.nn.modules.batchnorm import _NormBase
@@ -223,7 +223,8 @@ def _channels_first(module: nn.Module) -> bool:
     return isinstance(module, (_ConvNd, _NormBase, nn.GroupNorm))
 
 
-def _size_by_type(module: nn.Module) -> int | None:
+def size_by_type(module: nn.Module) -> int | None:
+    """The size of the last dimension of what a module gives, where its type tells it."""
     from torch import nn
 
     size: Any = None

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deltanb.engine._ownership import parameter_of
 from deltanb.engine.auto import AutoDeltaConfig, delta_class
 from deltanb.structure import snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    import torch
     from torch import nn
 
-__all__ = ["Plan", "plan"]
+__all__ = ["FILE_BYTES", "HOST_BYTES", "TENSOR_BYTES", "Plan", "plan"]
 
-_FILE_OVERHEAD = 90  # bytes of safetensors' header for one tensor, about
+# What a file holds beside the values, in bytes: the settings; for each host its name and this; for each tensor likewise.
+FILE_BYTES, HOST_BYTES, TENSOR_BYTES = 1000, 6, 66
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,10 @@ class Plan:
     Attributes:
         delta_type: which type.
         hosts: how many modules it would sit on.
-        parameters: how many it would train: those it adds, and for BitFit the biases it takes.
+        parameters: how many it would train: those it adds, and for BitFit the biases it takes; a tied tensor once.
         share: of the backbone's parameters.
-        bytes: of the saved tensors, about.
+        bytes: of the saved file, within two hundredths where it is larger than some kilobytes.
+        tensors: how many would be saved.
     """
 
     delta_type: str
@@ -35,6 +39,7 @@ class Plan:
     parameters: int
     share: float
     bytes: int
+    tensors: int = 0
 
     def __str__(self) -> str:
         return f"{self.delta_type}: +{self.parameters:,} parameters ({self.share:.2%}), {self.bytes / 1e6:.1f} MB"
@@ -60,8 +65,16 @@ def plan(
     settings = {"delta_type": delta_type, "modified_modules": patterns, "exclude_modules": exclude, **options}
     config = AutoDeltaConfig.from_dict(settings)
     delta = delta_class(delta_type).planned(backbone, config)
-    tensors = delta.tensors_if_attached()
-    count = sum(tensor.numel() for tensor in tensors.values())
-    size = sum(tensor.numel() * tensor.element_size() + _FILE_OVERHEAD for tensor in tensors.values())
-    counts = snapshot(backbone).counts
-    return Plan(delta_type, len(delta.hosts), count, count / max(1, counts.total - counts.delta), size)
+    tensors = delta.tensors_if_attached(delta_type)
+    owned = {id(parameter_of(delta.backbone_model, name)): entry.aside for name, entry in delta.owned.items()}
+    count = sum(tensor.numel() for tensor in [*delta.parameters(), *owned.values()])
+    counts = snapshot(delta.backbone_model).counts
+    return Plan(
+        delta_type, len(delta.hosts), count, count / max(1, counts.total - counts.delta), _file_size(delta.hosts, tensors), len(tensors)
+    )
+
+
+def _file_size(hosts: Sequence[str], tensors: Mapping[str, torch.Tensor]) -> int:
+    values = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    names = sum(len(name) + TENSOR_BYTES for name in tensors) + sum(len(name) + HOST_BYTES for name in hosts)
+    return values + names + FILE_BYTES

@@ -54,8 +54,8 @@ class AdapterConfig(BaseDeltaConfig):
     delta_type: ClassVar[str] = "adapter"
     bottleneck_dim: int = option(24, "size of the bottleneck; larger: more parameters", minimum=1, alias="b")
     non_linearity: str = option("gelu_new", "activation between the two layers", choices=activation_names)
-    scaled: float = option(1.0, "what the adapter's part is multiplied by")
-    placement: str = option("after", "after its host; or at_norm, on layer norms, into the norm's input", choices=PLACEMENTS)
+    scaled: float = option(1.0, "what the adapter's part is multiplied by", rare=True)
+    placement: str = option("after", "after its host; or at_norm, on layer norms, into the norm's input", choices=PLACEMENTS, rare=True)
 
 
 class AdapterLayer(nn.Module):

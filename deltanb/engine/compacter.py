@@ -41,19 +41,19 @@ class CompacterConfig(BaseDeltaConfig):
     delta_type: ClassVar[str] = "compacter"
     reduction_factor: int = option(16, "the bottleneck is the host's size divided by this; smaller: more parameters", minimum=1)
     non_linearity: str = option("gelu_new", "activation between the two layers", choices=activation_names)
-    phm_c_init: str = option("normal", "first values of the rules", choices=("normal", "uniform"))
+    phm_c_init: str = option("normal", "first values of the rules", choices=("normal", "uniform"), rare=True)
     hypercomplex_division: int = option(4, "n, the number and size of the rules; divides host and bottleneck", minimum=1)
-    learn_phm: bool = option(default=True, text="whether the rules train")
-    hypercomplex_nonlinearity: str = option("glorot-uniform", "first values of the other matrices", choices=(*W_INITS, "normal"))
-    shared_phm_rule: bool = option(default=False, text="one set of rules for all layers")
-    factorized_phm: bool = option(default=True, text="the other matrices as products of two thin ones")
-    shared_W_phm: bool = option(default=False, text="the other matrices one set for all hosts of a size")  # noqa: N815 - its published name
-    factorized_phm_rule: bool = option(default=False, text="the rules as products of two vectors")
+    learn_phm: bool = option(default=True, text="whether the rules train", rare=True)
+    hypercomplex_nonlinearity: str = option("glorot-uniform", "first values of the other matrices", choices=(*W_INITS, "normal"), rare=True)
+    shared_phm_rule: bool = option(default=False, text="one set of rules for all layers", rare=True)
+    factorized_phm: bool = option(default=True, text="the other matrices as products of two thin ones", rare=True)
+    shared_W_phm: bool = option(default=False, text="the other matrices one set for all hosts of a size", rare=True)  # noqa: N815 - its published name
+    factorized_phm_rule: bool = option(default=False, text="the rules as products of two vectors", rare=True)
     phm_rank: int = option(1, "rank of the thin matrices; larger: more parameters", minimum=1)
-    phm_init_range: float = option(0.0001, "spread of the other matrices' first values where they are normal", minimum=0)
-    kronecker_prod: bool | None = option(None, "multiply each Kronecker product out by itself; the result is the same")
-    use_bias_up_sampler: bool = option(default=True, text="a bias in the upper layer")
-    use_bias_down_sampler: bool = option(default=True, text="a bias in the lower layer")
+    phm_init_range: float = option(0.0001, "spread of the other matrices' first values where they are normal", minimum=0, rare=True)
+    kronecker_prod: bool | None = option(None, "multiply each Kronecker product out by itself; the result is the same", rare=True)
+    use_bias_up_sampler: bool = option(default=True, text="a bias in the upper layer", rare=True)
+    use_bias_down_sampler: bool = option(default=True, text="a bias in the lower layer", rare=True)
 
 
 class CompacterModel(DeltaModel):

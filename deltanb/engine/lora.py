@@ -55,8 +55,8 @@ class LoraConfig(BaseDeltaConfig):
     lora_dropout: float = option(0.0, "share of the input dropped while training", minimum=0, below=1, alias="dropout")
     use_rslora: bool = option(False, "divide the scale by the square root of the rank (rsLoRA)", alias="rslora")  # noqa: FBT003
     use_dora: bool = option(False, "learn magnitudes and directions apart (DoRA)", alias="dora")  # noqa: FBT003
-    rank_pattern: dict[str, int] = option(dict, "other ranks for some hosts: pattern to rank", minimum=1)  # noqa: RUF009
-    alpha_pattern: dict[str, float] = option(dict, "other scales for some hosts: pattern to lora_alpha", minimum=0)  # noqa: RUF009
+    rank_pattern: dict[str, int] = option(dict, "other ranks for some hosts: pattern to rank", minimum=1, rare=True)  # noqa: RUF009
+    alpha_pattern: dict[str, float] = option(dict, "other scales for some hosts: pattern to lora_alpha", minimum=0, rare=True)  # noqa: RUF009
 
 
 class LoraModel(DeltaModel):

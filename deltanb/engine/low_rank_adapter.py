@@ -38,7 +38,7 @@ class LowRankAdapterConfig(BaseDeltaConfig):
     delta_type: ClassVar[str] = "low_rank_adapter"
     reduction_factor: int = option(32, "the bottleneck is the host's size divided by this; smaller: more parameters", minimum=1)
     non_linearity: str = option("gelu_new", "activation between the two layers", choices=activation_names)
-    low_rank_w_init: str = option("glorot-uniform", "first values of the thin matrices", choices=W_INITS)
+    low_rank_w_init: str = option("glorot-uniform", "first values of the thin matrices", choices=W_INITS, rare=True)
     low_rank_rank: int = option(1, "rank of the two matrices; larger: more parameters", minimum=1)
 
 

@@ -47,7 +47,7 @@ class ParallelAdapterConfig(BaseDeltaConfig):
     delta_type: ClassVar[str] = "parallel_adapter"
     bottleneck_dim: int = option(24, "size of the bottleneck; larger: more parameters", minimum=1, alias="b")
     non_linearity: str = option("gelu_new", "activation between the two layers", choices=activation_names)
-    scaled: float = option(1.0, "what the adapter's part is multiplied by")
+    scaled: float = option(1.0, "what the adapter's part is multiplied by", rare=True)
 
 
 class ParallelAdapterLayer(nn.Module):

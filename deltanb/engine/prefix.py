@@ -44,10 +44,10 @@ class PrefixConfig(BaseDeltaConfig):
     delta_type: ClassVar[str] = "prefix"
     prefix_token_num: int = option(6, "length of the prefix; longer: more parameters", minimum=1, alias="n")
     reparameterize: bool = option(default=True, text="make the rows by a small network, instead of training them directly")
-    embed_dim: int = option(512, "size of that network's embeddings", minimum=1)
-    mid_dim: int = option(512, "size of its middle layer", minimum=1)
-    shift_positions: bool = option(default=False, text="move the text's positions by the prefix's length, as PEFT does")
-    shared_position_bias: bool = option(default=True, text="T5: keep the position bias in all layers; false: in the first only")
+    embed_dim: int = option(512, "size of that network's embeddings", minimum=1, rare=True)
+    mid_dim: int = option(512, "size of its middle layer", minimum=1, rare=True)
+    shift_positions: bool = option(default=False, text="move the text's positions by the prefix's length, as PEFT does", rare=True)
+    shared_position_bias: bool = option(default=True, text="T5: keep the position bias in all layers; false: in the first only", rare=True)
 
 
 class PrefixLayer(nn.Module):

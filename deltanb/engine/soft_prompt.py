@@ -53,11 +53,11 @@ class SoftPromptConfig(BaseDeltaConfig):
 
     delta_type: ClassVar[str] = "soft_prompt"
     soft_token_num: int = option(100, "length of the prompt; longer: more parameters", minimum=1, alias="n")
-    init_range: float = option(0.5, "without token_init: bounds of the first values", minimum=0)
+    init_range: float = option(0.5, "without token_init: bounds of the first values", minimum=0, rare=True)
     token_init: bool = option(default=True, text="begin with the embeddings of the first tokens of the vocabulary")
-    other_expand_ids: dict[str, int] = option(_expanded, "inputs with one entry a token, and what fills them")  # noqa: RUF009
-    shift_positions: bool = option(default=False, text="count the text's positions from the prompt on, as OpenDelta and PEFT do")
-    keep_rows: bool = option(default=False, text="leave the prompt's rows in logits and pooling, as OpenDelta does")
+    other_expand_ids: dict[str, int] = option(_expanded, "inputs with one entry a token, and what fills them", rare=True)  # noqa: RUF009
+    shift_positions: bool = option(default=False, text="count the text's positions from the prompt on, as OpenDelta and PEFT do", rare=True)
+    keep_rows: bool = option(default=False, text="leave the prompt's rows in logits and pooling, as OpenDelta does", rare=True)
 
 
 class SoftPromptLayer(nn.Module):
