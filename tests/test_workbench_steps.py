@@ -183,7 +183,7 @@ def test_values_that_failed_training_changed_are_put_back(bench: Workbench, monk
         learn(bench)
         raise DeltaError("The loss is not a number.")
 
-    monkeypatch.setattr("deltanb.training.train", spoils)
+    monkeypatch.setattr("deltanb.training.prepared", lambda *_, **__: spoils)
     with pytest.raises(DeltaError, match="not a number"):
         bench.train()
     assert_same(state(bench), before)
@@ -210,7 +210,7 @@ def test_one_step_at_a_time(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(DeltaError, match="enough"):
             bench.train()
 
-    monkeypatch.setattr("deltanb.training.train", slow)
+    monkeypatch.setattr("deltanb.training.prepared", lambda *_, **__: slow)
     thread = threading.Thread(target=trains)
     thread.start()
     assert at_work.wait(20)

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Live", "live_display", "live_html"]
 
 _INTERVAL = 0.34  # seconds between two drawings
+_SOON = "Training is about to start."
 _PIPE_INTERVAL = 10.0  # and between two lines of a bar that nobody watches
 
 
 class Live:
     """Shows nothing: what ``display=False`` gives, and the base of those that show something."""
+
+    def open(self) -> None:
+        """Take the place where it will be seen. What a thread shows first lands in whichever cell is the newest by then."""
 
     def start(self, progress: Progress) -> None:
         """Before the first step: the preface is known."""
@@ -37,7 +41,7 @@ class Live:
     def finish(self, result: TrainingResult) -> None:
         """The run is over, by itself or interrupted."""
 
-    def fail(self) -> None:
+    def fail(self, error: BaseException) -> None:
         """The run ends in an error, which is shown by whoever catches it."""
 
 
@@ -46,7 +50,11 @@ class _Notebook(Live):
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._cell: object = None
         self._drawn = 0.0
+
+    def open(self) -> None:
+        self._show({"text/plain": _SOON, "text/html": note(_SOON)})
 
     def start(self, progress: Progress) -> None:
         self._draw(progress)
@@ -57,9 +65,9 @@ class _Notebook(Live):
 
     def finish(self, result: TrainingResult) -> None:
         self._show(result._repr_mimebundle_())
-        result.drawn_in = cell_now()
+        result.drawn_in = self._cell
 
-    def fail(self) -> None:
+    def fail(self, error: BaseException) -> None:  # noqa: ARG002
         if self._handle is not None:
             self._show({"text/plain": "Training did not finish.", "text/html": note("Training did not finish.")})
 
@@ -71,6 +79,7 @@ class _Notebook(Live):
         from IPython.display import display
 
         if self._handle is None:
+            self._cell = cell_now()
             self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(bundle, raw=True)
@@ -123,10 +132,13 @@ class _Terminal(Live):
         self._bar.update(progress.steps - self._bar.n)
 
     def finish(self, result: TrainingResult) -> None:
-        self.fail()
+        self._close()
         show(_Line(result.verdict))
 
-    def fail(self) -> None:
+    def fail(self, error: BaseException) -> None:  # noqa: ARG002
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -141,11 +153,12 @@ class _Line(str):
         return str(self)
 
 
-def live_display(display: str | bool) -> Live:  # noqa: FBT001
+def live_display(display: str | bool | Live, *, aside: bool = False) -> Live:  # noqa: FBT001
     """What fits the place: an output area in a notebook, a bar elsewhere, nothing on request.
 
     Args:
-        display: ``"auto"`` (or True), ``"notebook"``, ``"terminal"``, or False.
+        display: ``"auto"`` (or True), ``"notebook"``, ``"terminal"``, False, or a display of the caller's own.
+        aside: the run goes on beside other work, which a bar in the terminal would disturb: ``"auto"`` leaves it out.
 
     Raises:
         DeltaError: it is none of these.
@@ -154,12 +167,14 @@ def live_display(display: str | bool) -> Live:  # noqa: FBT001
         >>> type(live_display(False)).__name__
         'Live'
     """
+    if isinstance(display, Live):
+        return display
     kinds: dict[object, type[Live]] = {False: Live, "notebook": _Notebook, "terminal": _Terminal}
     if not isinstance(display, str | bool):
         raise _unknown(display)
     if display in ("auto", True):
         shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-        return _Notebook() if hasattr(shell, "kernel") else _Terminal()
+        return _Notebook() if hasattr(shell, "kernel") else Live() if aside else _Terminal()
     if display not in kinds:
         raise _unknown(display)
     return kinds[display]()

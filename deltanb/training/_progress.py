@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deltanb.training._words import duration, memory
+from deltanb.training._words import duration, held, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,11 +28,16 @@ class Progress:
         steps: steps done, those of earlier runs included.
         end: the step at which it will be done.
         losses: one a step.
+        learning_rates: one a step.
         accuracies: (step, accuracy) measured so far.
         levels: accuracies to compare with.
         share: of the present phase that is done, 0 to 1.
         rate: texts a second; 0 while unknown.
         left: seconds to go; negative while unknown.
+        seconds: gone since the start, earlier runs included.
+        memory: megabytes that the process holds.
+        peak: the most that it has held since the start of this run.
+        gpu: the most that it has held on a GPU; 0 without one.
         began: when the first step of this run began, on the monotonic clock.
     """
 
@@ -41,17 +46,23 @@ class Progress:
     steps: int = 0
     end: int = 0
     losses: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
     accuracies: list[tuple[int, float]] = field(default_factory=list)
     levels: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.0
     rate: float = 0.0
     left: float = -1.0
+    seconds: float = 0.0
+    memory: float = 0.0
+    peak: float = 0.0
+    gpu: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
     def after(cls, history: list[dict[str, float]]) -> Progress:
         """The start of a run that goes on from a history."""
-        return cls(steps=len(history), losses=[row["loss"] for row in history], accuracies=measured(history))
+        losses, rates = [row["loss"] for row in history], [row["lr"] for row in history]
+        return cls(steps=len(history), losses=losses, learning_rates=rates, accuracies=measured(history))
 
     @property
     def status(self) -> str:
@@ -75,9 +86,17 @@ class Progress:
         passed = time.monotonic() - self.began
         self.steps += 1
         self.losses.append(row["loss"])
+        self.learning_rates.append(row["lr"])
         self.accuracies += measured([row])
         self.rate = texts / passed
         self.left = passed / min(1.0, share) - passed + after
+        self.seconds = row["seconds"]
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Note the memory that is held now."""
+        self.memory, self.gpu = held()
+        self.peak = max(self.peak, self.memory)
 
     @contextmanager
     def during(self, name: str, count: int, live: Live) -> Iterator[Callable[[int], None]]:
@@ -86,11 +105,14 @@ class Progress:
 
         def done(so_far: int) -> None:
             self.share = so_far / count
+            self.weigh()
             live.update(self)
 
         self.phase = name
-        yield done
-        self.phase, self.share = "", before
+        try:
+            yield done
+        finally:
+            self.phase, self.share = "", before
 
 
 def measured(history: list[dict[str, float]]) -> list[tuple[int, float]]:

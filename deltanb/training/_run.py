@@ -103,14 +103,20 @@ class Run:
             remember_labels(self.subject.bare, self.task.label_names)
         except BaseException as error:
             backup.restore()
-            self.live.fail()
-            if type(error).__name__ == "OutOfMemoryError":
-                smaller = f"batch_size={max(1, self.settings.batch_size // 2)}"
-                raise DeltaError("There is not enough memory for a step of this run.", try_=smaller) from error
-            raise
+            said = self._in_words(error)
+            self.live.fail(said)
+            if said is error:
+                raise
+            raise said from error
         result = self._result()
         self.live.finish(result)
         return result
+
+    def _in_words(self, error: BaseException) -> BaseException:
+        if type(error).__name__ != "OutOfMemoryError":
+            return error
+        smaller = f"batch_size={max(1, self.settings.batch_size // 2)}"
+        return DeltaError("There is not enough memory for a step of this run.", try_=smaller)
 
     @property
     def steps(self) -> int:
@@ -121,6 +127,7 @@ class Run:
         with model_kept(self.subject.bare), checkpointing_kept(self.subject.bare), TemporaryDirectory() as folder:
             try:
                 self._prepare(folder)
+                self._heed()
                 self._estimate()
                 self._fit()
             except KeyboardInterrupt:
@@ -140,7 +147,7 @@ class Run:
         from deltanb.training._trainer import Watch, make_trainer
 
         plan, collate = self.plan, collator(self.subject)
-        watch = Watch(self._after_step, lambda: self.stop is not None and self.stop.is_set(), self.rate_by_default)
+        watch = Watch(self._after_step, self._asked_to_stop, self.rate_by_default)
         self.trainer = make_trainer(
             self.subject, plan.train, collate, self._seeded(), watch, rate=self.rate, steps=plan.steps, folder=folder
         )
@@ -190,7 +197,7 @@ class Run:
         texts = self.compared.texts(self.plan)
         if texts:
             with self.progress.during("first the head alone, to compare with", texts, self.live) as done:
-                self.compared.estimate(self.plan, done)
+                self.compared.estimate(self.plan, self._heeding(done))
             self.progress.levels = self.compared.levels
 
     # Training ---------------------------------------------------------------------------------------------------------
@@ -202,7 +209,22 @@ class Run:
         self.progress.began = time.monotonic()
         with self._short_way():
             self.trainer.train()
-        self.interrupted = self.steps < self.plan.steps and self.stop is not None and self.stop.is_set()
+        self.interrupted = self.steps < self.plan.steps and self._asked_to_stop()
+
+    def _asked_to_stop(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+    def _heed(self) -> None:
+        """Stop here, as at an interrupt, if that was asked for."""
+        if self._asked_to_stop():
+            raise KeyboardInterrupt
+
+    def _heeding(self, done: Callable[[int], None]) -> Callable[[int], None]:
+        def counted(so_far: int) -> None:
+            done(so_far)
+            self._heed()
+
+        return counted
 
     def _after_step(self, step: int, epoch: float, loss: float, rate: float, tokens: int) -> None:
         self.tokens_done += tokens
@@ -223,7 +245,7 @@ class Run:
 
     def _scored(self) -> dict[str, float]:
         with self.progress.during("measuring on the held-out rows", len(self.plan.test.rows), self.live) as done:
-            logits = logits_of(self.subject, self.plan.test, on_rows=done)
+            logits = logits_of(self.subject, self.plan.test, on_rows=self._heeding(done))
         return metrics_of(logits, [row["labels"] for row in self.plan.test.rows], self.task.label_names)
 
     def _measure(self) -> None:

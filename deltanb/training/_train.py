@@ -9,7 +9,7 @@ from deltanb._errors import DeltaError
 from deltanb.datasets import as_text_data
 from deltanb.engine import deltas
 from deltanb.training._baseline import Baseline
-from deltanb.training._display import live_display
+from deltanb.training._display import Live, live_display
 from deltanb.training._frozen import FrozenCache, check_cacheable
 from deltanb.training._result import TrainingResult
 from deltanb.training._run import Run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from deltanb.training._subject import Subject
 
-__all__ = ["train"]
+__all__ = ["prepared", "train"]
 
 
 def train(  # noqa: PLR0913
@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913
     warmup: float = 0.1,
     text: str | None = None,
     label: str | None = None,
-    display: str | bool = "auto",
+    display: str | bool | Live = "auto",
     resume: TrainingResult | None = None,
     baseline: TrainingResult | float | bool = True,
     on_step: Callable[[dict[str, float]], object] | None = None,
@@ -77,7 +77,7 @@ def train(  # noqa: PLR0913
         warmup: share of the steps in which the learning rate rises.
         text: the column of texts.
         label: the column of labels.
-        display: ``"auto"``: a live picture in a notebook, a bar elsewhere; False: nothing.
+        display: ``"auto"``: a live picture in a notebook, a bar elsewhere; False: nothing; or a `Live` of your own.
         resume: the result of the run before: steps, history and seconds go on from there. The optimizer starts afresh.
         baseline: what the head alone reaches: a number, a result, True (remembered in this session, else estimated where that is
             cheap) or False.
@@ -105,7 +105,10 @@ def train(  # noqa: PLR0913
         >>> result.steps, result.history.columns.tolist()
         (2, ['step', 'epoch', 'loss', 'lr', 'accuracy', 'seconds'])
     """
-    settings = Settings(
+    run = prepared(
+        model,
+        data,
+        tokenizer=tokenizer,
         epochs=epochs,
         lr=lr,
         batch_size=batch_size,
@@ -116,12 +119,65 @@ def train(  # noqa: PLR0913
         max_length=max_length,
         weight_decay=weight_decay,
         warmup=warmup,
-        cache_frozen=_caches(cache_frozen),
+        text=text,
+        label=label,
+        display=display,
+        resume=resume,
+        baseline=baseline,
+        on_step=on_step,
+        stop=stop,
+        cache_frozen=cache_frozen,
         cache_limit=cache_limit,
         cache_dtype=cache_dtype,
         cache_on=cache_on,
-        trainer=trainer,
+        **trainer,
     )
+    return run()
+
+
+def prepared(  # noqa: PLR0913
+    model: Any,
+    data: object,
+    *,
+    tokenizer: Any = None,
+    text: str | None = None,
+    label: str | None = None,
+    display: str | bool | Live = "auto",
+    resume: TrainingResult | None = None,
+    baseline: TrainingResult | float | bool = True,
+    on_step: Callable[[dict[str, float]], object] | None = None,
+    stop: threading.Event | None = None,
+    cache_frozen: FrozenCache | bool = False,
+    **options: Any,
+) -> Callable[[], TrainingResult]:
+    """Check all that `train` is given, and give what then trains: in this thread or in another.
+
+    Args:
+        model: as for `train`, like all that follows.
+        data: the rows.
+        tokenizer: of transformers.
+        text: the column of texts.
+        label: the column of labels.
+        display: where the run is shown.
+        resume: the result of the run before.
+        baseline: what the head alone reaches.
+        on_step: called after each step, in the thread that trains.
+        stop: set it to stop.
+        cache_frozen: keep what the frozen blocks give.
+        options: the rest of what `train` takes.
+
+    Raises:
+        DeltaError: as `train`, for what can be known beforehand.
+
+    Example:
+        >>> from deltanb import load_backbone
+        >>> backbone = load_backbone("bert-tiny", random=True)
+        >>> run = prepared(backbone, [(f"a film {i}", i % 2) for i in range(20)], max_steps=1, display=False)
+        >>> run().steps
+        1
+    """
+    ours = {name: options.pop(name) for name in [*options] if name in Settings.__dataclass_fields__ and name != "trainer"}
+    settings = Settings(**ours, cache_frozen=_caches(cache_frozen), trainer=options)
     subject = subject_of(model, tokenizer)
     _check_trainable(subject)
     _check_resume(resume)
@@ -129,20 +185,15 @@ def train(  # noqa: PLR0913
     check_head(subject, task)
     if settings.cache_frozen:
         check_cacheable(subject)
-    if rows is not None:
-        task = task.limit(rows)
-    run = Run(
-        subject,
-        task,
-        settings,
-        live_display(display),
-        resume=resume,
-        baseline=_baseline(baseline, len(task.test)),
-        on_step=on_step,
-        stop=stop,
-        cache=cache_frozen if isinstance(cache_frozen, FrozenCache) else None,
-    )
-    return run.go()
+    if settings.rows is not None:
+        task = task.limit(settings.rows)
+    live, known = live_display(display), _baseline(baseline, len(task.test))
+    cache = cache_frozen if isinstance(cache_frozen, FrozenCache) else None
+
+    def run() -> TrainingResult:
+        return Run(subject, task, settings, live, resume=resume, baseline=known, on_step=on_step, stop=stop, cache=cache).go()
+
+    return run
 
 
 def _check_trainable(subject: Subject) -> None:

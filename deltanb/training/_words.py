@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deltanb.training._baseline import Baseline
     from deltanb.training._what import Trainable
 
-__all__ = ["HEAD_ALONE", "duration", "memory", "stopped", "verdict", "what_trains"]
+__all__ = ["HEAD_ALONE", "duration", "held", "memory", "stopped", "verdict", "what_trains"]
 
 HEAD_ALONE = "head alone"
 _MINUTE, _HOUR = 60, 3600
@@ -60,14 +60,19 @@ def duration(seconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
-def memory() -> str:
-    """What this process holds now, and on a GPU the most that it has held there."""
+def held() -> tuple[float, float]:
+    """Megabytes that this process holds now, and the most that it has held on a GPU; 0 without one."""
     import psutil
     import torch
 
     cuda: Any = torch.cuda
-    text = f"{psutil.Process().memory_info().rss / 1e9:.1f} GB"
-    return text + (f", GPU {cuda.max_memory_allocated() / 1e9:.1f} GB" if cuda.is_initialized() else "")
+    return psutil.Process().memory_info().rss / 1e6, cuda.max_memory_allocated() / 1e6 if cuda.is_initialized() else 0.0
+
+
+def memory() -> str:
+    """What this process holds now, and on a GPU the most that it has held there."""
+    here, gpu = held()
+    return f"{here / 1e3:.1f} GB" + (f", GPU {gpu / 1e3:.1f} GB" if gpu else "")
 
 
 def verdict(metrics: Mapping[str, float], levels: Mapping[str, float], baseline: Baseline | None) -> str:

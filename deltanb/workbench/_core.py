@@ -14,6 +14,7 @@ from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.engine import deltas, free_name, set_apart
 from deltanb.workbench._names import Names
+from deltanb.workbench._runs import Runs
 from deltanb.workbench._snapshot import Snapshot
 from deltanb.workbench._step import Shield, Step
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from deltanb.backbones import Backbone
     from deltanb.engine import DeltaModel
     from deltanb.training import FrozenCache
+    from deltanb.workbench._background import BackgroundRun
 
 __all__ = ["Core"]
 
@@ -48,6 +50,8 @@ class Core:
         self.undone: list[Step] = []
         self.saved_to: dict[int, set[str]] = {}
         self.recipes: dict[int, tuple[tuple[int, float], ...]] = {}  # of deltas that are sums: serial numbers and weights
+        self.training: BackgroundRun | None = None  # the last that was started
+        self._runs = Runs()
         self._names = Names()
         self.line = ""
         self._lock = threading.Lock()
@@ -141,12 +145,23 @@ class Core:
             DeltaError: another verb holds it.
         """
         if not self._lock.acquire(blocking=False):
-            msg = f"{verb} has to wait: another step is still at work on this model."
-            raise DeltaError(msg, expected="One step at a time.", try_="stop it, or wait until it is done")
+            raise self._busy(verb)
         try:
             yield
         finally:
             self._lock.release()
+
+    def _busy(self, verb: str) -> DeltaError:
+        if self.training is None or self.training.done:
+            msg = f"{verb} has to wait: another step is still at work on this model."
+            return DeltaError(msg, expected="One step at a time.", try_="stop it, or wait until it is done")
+        msg = f"{verb} has to wait: training goes on in the background ({self.training.status})."
+        return DeltaError(msg, expected="Stop it and keep what was learned, or wait until it is done.", try_="%delta stop, or %delta wait")
+
+    @property
+    def runs(self) -> Runs:
+        """The training runs of this session, oldest first; those that were undone say so."""
+        return self._runs.marked({step.run for step in self.steps})
 
     @contextmanager
     def step(self, verb: str, line: str = "") -> Iterator[Step]:

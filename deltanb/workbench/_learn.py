@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import sys
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ from deltanb.workbench._python import call
 from deltanb.workbench._snapshot import trainable_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from deltanb.training import EvaluationResult, PredictionResult, TrainingResult
+    from deltanb.workbench._background import BackgroundRun
     from deltanb.workbench._step import Step
 
 __all__ = ["Learn"]
 
+_UNSPOKEN = frozenset({"display", "on_step", "stop"})  # what a line of Python cannot say
+_STOPPING = 10.0  # seconds that stop waits for the present step
 _UNDO_BYTES = 300_000_000  # more than this is not copied to make a training step undoable
 
 
@@ -71,42 +75,115 @@ class Learn(Core):
         *,
         variable: str = "",
         restart: bool = False,
+        background: bool = False,
         text: str | None = None,
         label: str | None = None,
         **options: Any,
-    ) -> TrainingResult:
+    ) -> TrainingResult | BackgroundRun:
         """Train what is trainable. Again: goes on from where it is; ``restart`` begins anew.
 
         Args:
             source: data; default: the set in use.
             variable: what the user calls it, for the code.
             restart: put everything that trained back to its values before the first run.
+            background: train in a thread and return at once. Until it is done, what would change or use the model has to wait;
+                torch's random numbers are shared with what else runs meanwhile.
             text: name of the column with the text.
             label: name of the column with the label.
             **options: of `deltanb.training.train`; what ``cache_frozen`` keeps is there for the next run with it.
-        """
-        from deltanb.training import train
 
-        backbone = self.backbone_in_use
+        Returns:
+            The result; with ``background`` the run, which has ``stop()``, ``wait()``, ``done`` and ``result``.
+        """
         columns = {key: value for key, value in {"text": text, "label": label}.items() if value is not None}
-        with self.step("train", "%delta train") as step:
+        with ExitStack() as held:
+            step = held.enter_context(self.step("train", "%delta train"))
             data = self._choose(source, variable, columns, step)
-            size = sum(p.numel() * p.element_size() for p in backbone.model.parameters() if p.requires_grad)
-            undoable = size < _UNDO_BYTES
-            step.values_then = trainable_values(backbone.model) if undoable else {}
-            if restart:
-                self._put_first_values()
-            self._remember_first_values()
-            resume = None if restart else self.result
-            with step.shield.lifted():
-                result = train(backbone, data, resume=resume, **{**options, **self._cache(options)})
-            step.values_now = trainable_values(backbone.model) if undoable else {}
-            step.undoable = undoable
-            self.result = result
-            goes_on = [] if resume is None else ["resume=result"]
-            step.restarts = restart
-            step.python += [f"result = {call('deltanb.train', 'backbone', 'data', *goes_on, **options)}", "print(result.metrics)"]
+            run = self._background_run(options) if background else None
+            work = self._prepared(step, data, {**options, **(run.options if run else {})}, restart=restart)
+            step.python += self._train_code(options)
+            if run is None:
+                return self._learned(step, data, work)
+            self._hand_over(run, step, held.pop_all(), lambda: self._learned(step, data, work))
+        return run
+
+    def _background_run(self, options: dict[str, Any]) -> BackgroundRun:
+        from deltanb.training import live_display
+        from deltanb.workbench._background import BackgroundRun
+
+        return BackgroundRun(live_display(options.get("display", "auto"), aside=True), options.get("stop"))
+
+    def _prepared(self, step: Step, data: TextData, options: dict[str, Any], *, restart: bool) -> Callable[[], TrainingResult]:
+        """Check what is asked for, and note what undo needs; gives what trains."""
+        from deltanb.training import prepared
+
+        model = self.backbone_in_use.model
+        step.undoable = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad) < _UNDO_BYTES
+        step.values_then = trainable_values(model) if step.undoable else {}
+        if restart:
+            self._put_first_values()
+        self._remember_first_values()
+        step.restarts = restart
+        with step.shield.lifted():
+            return prepared(self.backbone_in_use, data, resume=self.result, **{**options, **self._cache(options)})
+
+    def _train_code(self, options: dict[str, Any]) -> list[str]:
+        goes_on = [] if self.result is None else ["resume=result"]
+        shown = {key: value for key, value in options.items() if key not in _UNSPOKEN}
+        if isinstance(options.get("display"), str | bool):
+            shown["display"] = options["display"]
+        return [f"result = {call('deltanb.train', 'backbone', 'data', *goes_on, **shown)}", "print(result.metrics)"]
+
+    def _learned(self, step: Step, data: TextData, work: Callable[[], TrainingResult]) -> TrainingResult:
+        """Train, and note what came of it."""
+        before = self.result
+        with step.shield.lifted():
+            result = work()
+        step.values_now = trainable_values(self.model) if step.undoable else {}
+        self.result = result
+        step.run = self._runs.add(result, self.model, data.name, goes_on=before)
         return result
+
+    def _hand_over(self, run: BackgroundRun, step: Step, held: ExitStack, work: Callable[[], TrainingResult]) -> None:
+        """Let a thread go on with the step, and end it."""
+
+        def whole() -> TrainingResult:
+            with held:
+                return work()
+            raise AssertionError  # the step never swallows an error
+
+        self.training = run
+        try:
+            run.start(whole)
+        except BaseException:
+            held.__exit__(*sys.exc_info())
+            raise
+        step.shield.leave()
+
+    def stop(self) -> Outcome:
+        """End the training in the background after the present step; what was learned is kept."""
+        run = self.training
+        if run is None or run.done:
+            return Outcome("Nothing is training in the background.", next="%delta train --background")
+        run.stop()
+        if not run.ended_within(_STOPPING):
+            return Outcome("Training ends after the present step.", {"at": run.status}, next="%delta wait")
+        result = run.wait()
+        return Outcome(result.verdict, {"steps": f"{result.steps:,} of {result.planned:,}"}, next="%delta evaluate", value=result)
+
+    def wait(self, seconds: float | None = None) -> TrainingResult:
+        """Wait until the training in the background is done, and give its result.
+
+        Args:
+            seconds: at most so long.
+
+        Raises:
+            DeltaError: it failed, or is not done yet, or there was none.
+        """
+        if self.training is None:
+            msg = "Nothing has been trained in the background."
+            raise DeltaError(msg, expected="A run to wait for.", try_="%delta train --background")
+        return self.training.wait(seconds)
 
     def _cache(self, options: dict[str, Any]) -> dict[str, Any]:
         """What ``cache_frozen`` keeps stays for the next run; a run without it frees the memory."""

@@ -119,4 +119,5 @@ class Look(Core):
 
     def code(self) -> str:
         """A Python script of what was done: it runs as it is."""
-        return script(self.steps)
+        still = self.training is not None and not self.training.done
+        return script(self.steps) + ("# Training goes on in the background; its line comes here when it is done.\n" if still else "")

@@ -35,8 +35,7 @@ class Shield:
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        # Signals reach the main thread alone, and only there can they be handled.
-        if threading.current_thread() is threading.main_thread():
+        if _in_main_thread():
             self._before = signal.getsignal(signal.SIGINT)
         self._hold()
         return self
@@ -45,11 +44,11 @@ class Shield:
         self._let()
 
     def _hold(self) -> None:
-        if self._before is not None:
+        if self._before is not None and _in_main_thread():
             signal.signal(signal.SIGINT, self._note)
 
     def _let(self) -> None:
-        if self._before is not None:
+        if self._before is not None and _in_main_thread():
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, *_: object) -> None:
@@ -75,6 +74,16 @@ class Shield:
         finally:
             self._hold()
 
+    def leave(self) -> None:
+        """Hold nothing back any more: another thread goes on with the step."""
+        self._let()
+        self._before, self.hit = None, False
+
+
+def _in_main_thread() -> bool:
+    """Signals reach the main thread alone, and only there can they be handled."""
+    return threading.current_thread() is threading.main_thread()
+
 
 @dataclass
 class Step:
@@ -91,6 +100,7 @@ class Step:
         values_then: tensors that it changes in place, as they were.
         values_now: the same, as it left them.
         restarts: whether it took back all training before it.
+        run: the number of the training run that it was; 0 for other steps.
         after: steps that cannot be undone by themselves (saves, say) and went with this one when it was undone.
     """
 
@@ -104,4 +114,5 @@ class Step:
     values_then: dict[str, torch.Tensor] = field(default_factory=dict)
     values_now: dict[str, torch.Tensor] = field(default_factory=dict)
     restarts: bool = False
+    run: int = 0
     after: list[Step] = field(default_factory=list)
