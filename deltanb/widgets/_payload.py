@@ -2,7 +2,7 @@
 
 The tree is folded with every module in it, so that its rows, opened depth first and member by member, give the names in
 the order of ``named_modules()``. A row is ``{"l": labels, "t": type, "n": counts, "p": parameters, "d": delta, "k": kind
-of delta, "s": same module as, "r": roles, "c": rows}``; what is empty is left out.
+of delta, "s": same module as, "r": roles, "h": kind and sizes, "c": rows}``; what is empty is left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from deltanb.engine import deltas
+from deltanb.engine import deltas, host_facts, prompt_size
 from deltanb.folding import fold
 from deltanb.roles import family_of, roles_of
 from deltanb.structure import module_names, snapshot
@@ -46,9 +46,11 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
     tree = tree or snapshot(model)
     names = module_names(model)
     roles = roles_of(model)
-    writer = _Writer({name: delta.delta_type for name, delta in deltas(model).items()}, roles or {})
+    writer = _Writer(model, {name: delta.delta_type for name, delta in deltas(model).items()}, roles or {})
     root = writer.row(fold(tree, empty=True), ("",))
     found = {"type": tree.type, "family": family_of(model), "totals": _counts(tree.counts), "modules": len(names), "root": root}
+    if size := prompt_size(model):
+        found["prompt"] = size
     if roles is not None:
         found["roles"] = writer.others
     return found
@@ -57,7 +59,8 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
 class _Writer:
     """Turns rows into JSON."""
 
-    def __init__(self, kinds: Mapping[str, str], roles: Mapping[str, str]) -> None:
+    def __init__(self, model: nn.Module, kinds: Mapping[str, str], roles: Mapping[str, str]) -> None:
+        self.model = model
         self.kinds = kinds
         self.roles = roles
         self.others: dict[str, str] = {}  # roles that no template of their row gives
@@ -79,6 +82,8 @@ class _Writer:
             found |= {"d": first.delta, "k": self.kinds.get(first.delta, "")}
         if first.same_as is not None:
             found["s"] = first.same_as
+        elif not first.delta and (facts := host_facts(self.model, first.name)):
+            found["h"] = facts
         if templates := self._roles(names, len(labels)):
             found["r"] = templates
         if row.children:

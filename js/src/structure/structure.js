@@ -5,9 +5,11 @@
  * @typedef {object} RawRow as deltanb/widgets/_payload.py writes it
  * @property {string[]} l @property {string} t @property {[number, number, number, number]} n @property {Parameter[]} [p]
  * @property {string} [d] @property {string} [k] @property {string} [s] @property {string[]} [r] @property {RawRow[]} [c]
+ * @property {[string, ...number[]]} [h] kind and sizes, as deltanb/engine/_facts.py tells them
  * @typedef {object} Payload
  * @property {string} type @property {string | null} family @property {[number, number, number, number]} totals
  * @property {number} modules @property {RawRow} root @property {Record<string, string>} [roles]
+ * @property {number} [prompt] size of a row of a soft prompt
  */
 
 /** One row of the folded tree: a module, or several alike. */
@@ -33,6 +35,8 @@ export class Row {
     this.deltaKind = raw.k ?? "";
     this.sameAs = raw.s ?? "";
     this.roles = raw.r ?? [];
+    /** Kind and sizes, for costs; "" where the type does not tell them. @type {[string, ...number[]]} */
+    this.facts = raw.h ?? [""];
     this.label = joinLabels(raw.l);
     /** A pattern that hits exactly these modules. @type {string} */
     this.address = parent?.address ? `${parent.address}.${this.label}` : this.label;
@@ -68,6 +72,8 @@ export class Structure {
     this.type = payload.type;
     this.family = payload.family;
     this.totals = payload.totals;
+    /** Size of a row of a soft prompt; 0 where none can stand. */
+    this.prompt = payload.prompt ?? 0;
     this.knowsRoles = payload.roles !== undefined;
     /** @type {Row[]} */
     this.rows = [];
