@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     )
     from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
-    from deltanb.training import evaluate, predict, train
+    from deltanb.training import anatomy, evaluate, predict, train
     from deltanb.visualization import Visualization
     from deltanb.workbench import Workbench
 
@@ -93,6 +93,7 @@ __all__ = [
     "Workbench",
     "__version__",
     "add",
+    "anatomy",
     "dead_parameters",
     "deltas",
     "evaluate",
@@ -158,7 +159,7 @@ _HOMES = {
     ],
     "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
-    "deltanb.training": ["evaluate", "predict", "train"],
+    "deltanb.training": ["anatomy", "evaluate", "predict", "train"],
     "deltanb.visualization": ["Visualization"],
     "deltanb.workbench": ["Workbench"],
 }

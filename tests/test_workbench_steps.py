@@ -13,7 +13,7 @@ import torch
 
 from deltanb import AdapterModel, checkpoints
 from deltanb._errors import DeltaError
-from deltanb.workbench import Workbench, _change, _learn, _look
+from deltanb.workbench import Workbench, _change, _inspect, _learn, _look
 from tests.models import assert_same as same_engine_state
 from tests.models import bert, same_state, stir
 from tests.models import learn as engine_learn
@@ -83,6 +83,7 @@ VERBS: dict[str, tuple[Callable[[Workbench, str], object], Any, str]] = {
 ONLY_LOOKING: dict[str, tuple[Callable[[Workbench, str], object], Any, str]] = {
     "save": (lambda bench, folder: bench.save(f"{folder}-new", "adapter"), checkpoints, "save"),
     "evaluate": (lambda bench, _: bench.evaluate(batch_size=8), _learn, "call"),
+    "inspect": (lambda bench, _: bench.inspect("adapter", ["fine"]), _inspect, "call"),
 }
 
 

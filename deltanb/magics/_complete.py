@@ -72,6 +72,8 @@ def _values(verb: Verb, done: list[str], magics: DeltaMagics) -> list[tuple[str,
     option = _option_before(verb, done)
     if option is None:
         return [*_by_words(verb.words, done[1:], magics), *_options(verb, done[1:])]
+    if option.name == "texts":
+        return [(f"{{{name}}}", "variable") for name, _ in _variables(magics, plain=True)]
     if option.kind == "many":
         own = [("deltas", "delta"), *_deltas(magics)] if verb.name == "freeze" else []
         return [*own, *_modules(magics)]

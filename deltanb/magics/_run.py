@@ -116,6 +116,16 @@ def _with_data(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
     return runner
 
 
+def _train(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    from deltanb.magics._training import train
+
+    return train(bench, _source(call, variables), call.options)
+
+
+def _runs(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.runs
+
+
 def _predict(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     first = call.words[0]
     if isinstance(first, Variable):
@@ -146,6 +156,17 @@ def _params(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
         msg = "--gradients looks and --no-gradients does not."
         raise DeltaError(msg, expected="One of them, or neither.", try_="%delta params --gradients")
     return bench.params(**options, gradients=True if looks else False if skips else None)
+
+
+def _inspect(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    name = _text(call.words[0]) if call.words else None
+    if not call.options.get("live"):
+        return bench.inspect(name, call.options.get("texts"))
+    from deltanb.widgets import DeltaAnatomy, show_with_static
+
+    widget = DeltaAnatomy(bench, name, texts=call.options.get("texts"))
+    show_with_static(widget)
+    return widget if call.bind else None
 
 
 def _use(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -189,9 +210,13 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "freeze": _plain("freeze"),
     "unfreeze": _plain("unfreeze"),
     "params": _params,
+    "inspect": _inspect,
     "log": _named("log"),
     "data": _data,
-    "train": _with_data("train"),
+    "train": _train,
+    "stop": _plain("stop"),
+    "wait": _plain("wait"),
+    "runs": _runs,
     "evaluate": _with_data("evaluate"),
     "predict": _predict,
     "save": _texts("save"),

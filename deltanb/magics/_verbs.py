@@ -121,6 +121,10 @@ _ALL = (
         Option("gradients", "flag", "look for what trains but receives no gradient, though the model is large"),
         Option("no_gradients", "flag", "do not look for it"),
     ), example="params --by type"),
+    Verb("inspect", "what a delta has learned: change of weights and activations, answers with and without it", "delta", 0, 1, (
+        Option("texts", "many", "example sentences, each in quotes, or {name}; default: held-out rows of the data in use"),
+        Option("live", "flag", "as a widget, in which a sentence can be typed"),
+    ), 'inspect --texts "A warm, funny film."'),
     Verb("log", "structure and counts of a delta", "delta", 0, 1, example="log"),
     Verb("data", "choose the data set", "data", 0, 1, (
         *_COLUMNS,
@@ -136,12 +140,19 @@ _ALL = (
         Option("seed", "int", "for the order of rows"),
         Option("max_length", "int", "tokens a row, at most"),
         Option("restart", "flag", "begin anew instead of going on"),
+        Option("live", "flag", "show it in a widget, beside the curves of earlier runs"),
+        Option("background", "flag", "train in a thread, with a Stop button; what uses the model has to wait"),
         Option("cache_frozen", "flag", "run each text through the frozen lower layers once, and keep what they give"),
         Option("cache_limit", "int", "megabytes that this may take in memory (500)"),
         Option("cache_dtype", "text", "half, float16, bfloat16 or float32"),
         Option("cache_on", "text", "memory, or disk for a temporary file"),
         *_COLUMNS,
     ), "train movie_reviews --epochs 1 --rows 3000"),
+    Verb("stop", "end the training in the background; what was learned is kept", example="stop"),
+    Verb("wait", "until the training in the background is done, for the cells after it", options=(
+        Option("seconds", "float", "at most so long"),
+    ), example="wait"),
+    Verb("runs", "the training runs of this session, side by side", example="runs"),
     Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
         Option("without", "flag", "with every delta off: the backbone by itself"),
         _ROWS,

@@ -38,45 +38,43 @@ def anatomy_html(report: AnatomyReport) -> Html:
 
 
 class _Scale:
-    """The longest bars, and which columns there are."""
+    """The longest bars: one scale for all that is the delta's own; a trained head would dwarf it."""
 
     def __init__(self, report: AnatomyReport) -> None:
-        self.relative = max((row.relative or 0.0 for row in report.rows), default=0.0)
-        self.moved = max((row.moved or 0.0 for row in report.rows), default=0.0)
-        self.weights = any(row.change is not None for row in report.rows)
-        self.activations = any(row.moved is not None for row in report.rows)
-        self.spectra = any(row.singular_values for row in report.rows)
+        own = [row for row in report.rows if row.core] or report.rows
+        self.relative = max((row.relative or 0.0 for row in own), default=0.0)
+        self.moved = max((row.moved or 0.0 for row in own), default=0.0)
 
-    @property
-    def header(self) -> list[str]:
-        weights = ["‖ΔW‖", "‖ΔW‖ / ‖W‖"] if self.weights else []
-        moved = ["activations moved"] if self.activations else []
-        spectra = ["effective rank", "first direction"] if self.spectra else []
-        return ["layer", *weights, *moved, *spectra]
-
-    def cells(self, label: str, row: AnatomyRow) -> list[str]:
-        weights = [figure(row.change), _barred(row.relative, self.relative, "delta")] if self.weights else []
-        moved = [_barred(row.moved, self.moved, "trainable")] if self.activations else []
-        rank = "" if row.effective_rank is None else f"{row.effective_rank:.1f} of {len(row.singular_values)}"
-        spectra = [rank, figure(row.first_energy, share=True)] if self.spectra else []
-        return [label, *weights, *moved, *spectra]
+    def columns(self, group: Group) -> list[tuple[str, bool, list[str]]]:
+        """Title, whether numbers stand on the right, and cells; without the columns that nothing is in."""
+        rows = group.rows
+        ranks = ["" if row.effective_rank is None else f"{row.effective_rank:.1f} of {len(row.singular_values)}" for row in rows]
+        found = [
+            ("layer", False, list(group.labels)),
+            ("‖ΔW‖", True, [figure(row.change) for row in rows]),
+            ("‖ΔW‖ / ‖W‖", False, [_barred(row.relative, self.relative, "delta") for row in rows]),
+            ("activations moved", False, [_barred(row.moved, self.moved, "trainable") for row in rows]),
+            ("effective rank", True, ranks),
+            ("first direction", True, [figure(row.first_energy, share=True) for row in rows]),
+        ]
+        return [column for column in found if any(column[2])]
 
 
-def _barred(value: float | None, most: float, look: str) -> Html:
+def _barred(value: float | None, most: float, look: str) -> str:
     if value is None:
-        return tag("span", "–", style="opacity:0.75")
-    return join([bar([(look, value / most if most else 0.0)], width=_WIDTH), figure(value, share=True)], " ")
+        return ""
+    return join([bar([(look, min(1.0, value / most) if most else 0.0)], width=_WIDTH), figure(value, share=True)], " ")
 
 
 def _group(group: Group, scale: _Scale, *, is_open: bool) -> Html:
-    header = scale.header
-    right = [False, *[name in ("‖ΔW‖", "effective rank", "first direction") for name in header[1:]]]
-    body = [scale.cells(label, row) for label, row in zip(group.labels, group.rows, strict=True)]
+    found = scale.columns(group)
+    body = list(zip(*(cells for _, _, cells in found), strict=True))
     kind = [] if group.rows[0].core else [badge("trained too", "partly")]
     many = [tag("span", f"×{len(group.rows)}", style=ink("folded", bold=True))] if len(group.rows) > 1 else []
     head = [address(group.pattern), tag("span", group.rows[0].type, style=ink("type")), *many, *kind]
     words = tag("summary", join(head, " "), style="cursor:pointer")
-    return tag("details", words, table(header, body, right), style="margin:4px 0px", **({"open": ""} if is_open else {}))
+    rows = table([title for title, _, _ in found], body, [right for _, right, _ in found])
+    return tag("details", words, rows, style="margin:4px 0px", **({"open": ""} if is_open else {}))
 
 
 def _spectra(report: AnatomyReport) -> list[str]:
@@ -103,7 +101,8 @@ def _comparisons(report: AnatomyReport) -> list[str]:
     if not report.comparisons:
         return []
     body = [row for one in report.comparisons for row in _comparison(one)]
-    return [table(["sentence", report.predicts, "with the delta", "without it"], body, [False] * 4, caption="Predictions")]
+    title = tag("div", "With the delta and without it", style="font-weight:bold;margin:8px 0px 0px")
+    return [title, table(["sentence", report.predicts, "with", "without"], body, [False] * 4)]
 
 
 def _comparison(one: Comparison) -> list[list[str]]:

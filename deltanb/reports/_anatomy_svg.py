@@ -57,8 +57,8 @@ def _panel(x: int, y: int, title: str, values: Sequence[float], highest: float) 
             f'height="{tall:.1f}" fill="{_BAR}"/>'
         )
     return [
-        f'<text x="{x}" y="{y + 9}" fill="{INK["text"]}">{escape(elide(title, 20))}</text>',
+        f'<text x="{x}" y="{y + 9}" fill="{INK["text"]}">{escape(elide(title, 14))}</text>',
         f'<line x1="{x}" y1="{base + 0.5}" x2="{x + wide}" y2="{base + 0.5}" stroke="{_TRACK}"/>',
         *bars,
-        f'<text x="{x + wide}" y="{y + 21}" text-anchor="end" fill="{_SOFT}">{values[0] if values else 0:.2g}</text>',
+        f'<text x="{x + wide}" y="{y + 9}" text-anchor="end" fill="{_SOFT}">{values[0] if values else 0:.2g}</text>',
     ]

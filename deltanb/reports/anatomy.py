@@ -21,7 +21,8 @@ __all__ = ["AnatomyReport", "AnatomyRow", "Comparison", "Group", "figure", "grou
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _SHOWN_TEXT = 60  # characters of a sentence in plain text
 _SHOWN_LABELS = 3
-_TINY = 0.01
+_TINY, _LARGE = 0.01, 1000
+_TITLES = ["", "‖ΔW‖", "‖ΔW‖/‖W‖", "moved", "eff. rank", "first", "singular values"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class AnatomyReport(Report):
         predicts: what is predicted: ``label``, ``next token``, or "" where nothing can be.
         texts: the example sentences.
         tokens: how many tokens they have together.
-        untrained: whether it still computes what it did when it was made; None where that cannot be told.
+        untrained: whether it still has the values that it was made with; None where that cannot be told.
         notes: what a careful colleague would point out.
 
     Example:
@@ -145,11 +146,12 @@ class AnatomyReport(Report):
     @property
     def title(self) -> str:
         """The report in one line."""
-        core = sum(row.core for row in self.rows)
-        where = plural(core, "layer" if self.delta_type == "soft_prompt" else "module")
-        if self.untrained:
-            return f"{self.name} ({self.delta_type}) is not trained yet: it changes nothing in {where}"
-        return f"{self.name} ({self.delta_type}): what it has learned, in {where}"
+        where = plural(sum(row.core for row in self.rows), "layer" if self.delta_type == "soft_prompt" else "module")
+        if not self.untrained:
+            return f"{self.name} ({self.delta_type}): what it has learned, in {where}"
+        nothing = not any(row.change or row.moved for row in self.rows if row.core)
+        still = f"it changes nothing in {where}" if nothing else f"what it does in {where} comes from its first values"
+        return f"{self.name} ({self.delta_type}) is not trained yet: {still}"
 
     @property
     def groups(self) -> list[Group]:
@@ -185,10 +187,11 @@ class AnatomyReport(Report):
     def _row_lines(self) -> list[str]:
         lines: list[str] = []
         for group in self.groups:
-            head = ["", "‖ΔW‖", "‖ΔW‖/‖W‖", "moved", "eff. rank", "first", "singular values"]
             cells = [[f"  {label}", *_cells(row), _spark(row)] for label, row in zip(group.labels, group.rows, strict=True)]
-            table = columns([head, *cells], [False, True, True, True, True, True, False])
-            lines += ["", group.pattern + ("" if group.rows[0].core else "  (trained too)"), *table]
+            kept = [at for at, title in enumerate(_TITLES) if not title or any(row[at] for row in cells)]
+            table = [[row[at] for at in kept] for row in [_TITLES, *cells]]
+            lines += ["", group.pattern + ("" if group.rows[0].core else "  (trained too)")]
+            lines += columns(table, [0 < at < len(_TITLES) - 1 for at in kept])
         return lines
 
     def _comparison_lines(self) -> list[str]:
@@ -228,7 +231,7 @@ def figure(value: float | None, *, share: bool = False) -> str:
     if value is None:
         return ""
     number = 100 * value if share else value
-    digits = f"{number:.2g}" if number < _TINY else f"{number:#.3g}".rstrip(".")
+    digits = f"{number:.2g}" if number < _TINY else f"{number:,.0f}" if number >= _LARGE else f"{number:#.3g}".rstrip(".")
     return "0" if not value else digits + (" %" if share else "")
 
 

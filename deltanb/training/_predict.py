@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["PredictionResult", "predict"]
+__all__ = ["PredictionResult", "checked_texts", "predict"]
 
 _SHOWN = 20  # rows that are drawn
 _LONGEST = 100  # characters of a text that are drawn
@@ -85,7 +85,7 @@ def predict(
     """
     import pandas as pd
 
-    found = [texts] if isinstance(texts, str) else _checked(texts)
+    found = checked_texts(texts)
     subject = subject_of(model, tokenizer)
     check_classifier(subject)
     with quiet():
@@ -96,9 +96,18 @@ def predict(
     return PredictionResult(df, probabilities.tolist(), names)
 
 
-def _checked(texts: Any) -> list[str]:
+def checked_texts(texts: Any) -> list[str]:
+    """One text or several as a list.
+
+    Raises:
+        DeltaError: there is none, or something is no text.
+
+    Example:
+        >>> checked_texts("What a film!")
+        ['What a film!']
+    """
     try:
-        found = list(texts)
+        found = [texts] if isinstance(texts, str) else list(texts)
     except TypeError:
         found = [texts]
     odd = [text for text in found if not isinstance(text, str)]
