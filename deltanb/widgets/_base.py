@@ -37,9 +37,10 @@ class DeltaWidget(anywidget.AnyWidget):
     projector = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.file_stem:
+        # Only where the stem is given: adding traits makes a class, too. Before anywidget's own step, which reads the files.
+        if "file_stem" in cls.__dict__:
             cls._esm, cls._css = STATIC / f"{cls.file_stem}.js", STATIC / f"{cls.file_stem}.css"
+        super().__init_subclass__(**kwargs)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
