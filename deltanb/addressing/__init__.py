@@ -10,11 +10,22 @@ Pure Python: no torch, no notebook. A pattern is matched against dotted module n
 * **roles**, segments that end in ``@``: ``attn@.q@``. The same suffix rule over the role names of the model's family.
 
 Several patterns are OR-ed. The result is in model order, says for each pattern how many modules it hit, and a pattern
-that hits nothing is an error.
+that hits nothing is an error. And back: `patterns_for` says what to write so that exactly some modules are hit.
 """
 
 from deltanb.addressing._hints import coverage_hints
 from deltanb.addressing._match import MatchResult, as_patterns, match_names
 from deltanb.addressing._pattern import pattern_hits
+from deltanb.addressing._synthesis import Proposal, Wider, patterns_for, wider_patterns
 
-__all__ = ["MatchResult", "as_patterns", "coverage_hints", "match_names", "pattern_hits"]
+__all__ = [
+    "MatchResult",
+    "Proposal",
+    "Wider",
+    "as_patterns",
+    "coverage_hints",
+    "match_names",
+    "pattern_hits",
+    "patterns_for",
+    "wider_patterns",
+]

@@ -48,6 +48,6 @@ def _spells_numbers(pattern: str) -> bool:
 
 def _outer_numbers(names: Sequence[str]) -> dict[str, set[int]]:
     stacks: dict[str, set[int]] = {}
-    for stack, number in {hit.groups() for name in names if (hit := _FIRST_NUMBER.match(name))}:
+    for stack, number in dict.fromkeys(hit.groups() for name in names if (hit := _FIRST_NUMBER.match(name))):
         stacks.setdefault(stack, set()).add(int(number))
     return stacks

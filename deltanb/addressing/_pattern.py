@@ -10,7 +10,7 @@ from deltanb.addressing._regex import PREFIX, regex_hits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["asks_for_roles", "bounds", "is_integer", "pattern_hits"]
+__all__ = ["asks_for_roles", "bounds", "is_integer", "pattern_hits", "segment_test"]
 
 _MOST_DIGITS = 9  # a longer number is no index
 
@@ -59,7 +59,7 @@ def _is_special(segment: str) -> bool:
 
 
 def _segment_hits(pattern: str, segments: list[str], names: Sequence[str]) -> list[str]:
-    tests = [_segment_test(segment, pattern) for segment in segments]
+    tests = [segment_test(segment, pattern) for segment in segments]
     seen: list[dict[str, bool]] = [{} for _ in segments]
     count = len(segments)
     found = []
@@ -78,8 +78,13 @@ def _segment_hits(pattern: str, segments: list[str], names: Sequence[str]) -> li
     return found
 
 
-def _segment_test(segment: str, pattern: str) -> Callable[[str], bool]:
-    """A test for one segment of a name. A segment that is literally so named always matches itself."""
+def segment_test(segment: str, pattern: str) -> Callable[[str], bool]:
+    """A test for one segment of a name. A segment that is literally so named always matches itself.
+
+    Example:
+        >>> [part for part in ("0", "2", "7", "q") if segment_test("0-5,q", "layers.0-5,q")(part)]
+        ['0', '2', 'q']
+    """
     items = [item.strip() for item in segment.split(",")]
     if not all(items):
         msg = f"The pattern {pattern!r} has an empty alternative in {segment!r}."

@@ -56,7 +56,7 @@ function parameterName(pattern, model, others, exclude) {
 /** @param {string} pattern @param {Surroundings} model @param {readonly string[]} others @param {boolean} exclude */
 function noName(pattern, { table, roles }, others, exclude) {
   const byRole = asksForRoles(pattern);
-  const near = nearestModules(pattern, byRole ? new NameTable(roles?.paths ?? []) : table);
+  const near = nearestModules(pattern, byRole && roles ? roles.pathTable : table);
   let expected = "A module name or its last segments; part of a segment does not count.";
   if (byRole) expected = "The last segments of a role.";
   else if (pattern.includes(" ") && !pattern.startsWith(PREFIX)) expected = `One pattern each: [${quoted(pattern.split(/\s+/))}].`;

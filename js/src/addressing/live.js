@@ -44,6 +44,7 @@ export class LiveMatcher {
     this.options = options;
     this.table = new NameTable(options.names);
     this.roles = options.roles ? new RoleTable(this.table, options.roles) : null;
+    setTimeout(() => this.table.warm());
   }
 
   /**

@@ -77,7 +77,7 @@ function member(source, at, first) {
   if (char === "[" || (source[at + 1] === char && "-&~|".includes(char))) throw new NeedsKernel("a set within a set");
   if (char !== "\\") return { text: inSet(char), code: char.charCodeAt(0), end: at + 1 };
   const next = source[at + 1];
-  if (next === undefined) throw new Invalid("unterminated character set", source.length);
+  if (next === undefined) throw new Invalid("bad escape (end of pattern)", source.length);
   if (CLASSES.includes(next)) return { text: `\\${next}`, code: null, end: at + 2 };
   if (/[a-z0-9]/i.test(next) || next > "\x7e") throw new NeedsKernel(`the escape \\${next} in a set`);
   return { text: inSet(next), code: next.charCodeAt(0), end: at + 2 };
@@ -90,20 +90,27 @@ function member(source, at, first) {
  * @returns {{text: string, least: number, most: number, lazy: boolean, end: number} | null}
  */
 export function count(source, at) {
-  const one = { "*": [0, Infinity], "+": [1, Infinity], "?": [0, 1] }[source[at]];
-  const braces = source[at] === "{" ? /^\{([0-9]{0,4})(,?)([0-9]{0,4})\}/.exec(source.slice(at)) : null;
-  if (!one && source[at] !== "{") return null;
-  if (!one && (!braces || (!braces[1] && !braces[3]))) throw new NeedsKernel("this brace");
-  const least = one ? one[0] : Number(braces?.[1] || 0);
-  const most = one ? one[1] : braces?.[3] ? Number(braces[3]) : braces?.[2] ? Infinity : least;
+  const found = bare(source, at);
+  if (!found) return null;
+  if (source[found.end] === "+") throw new NeedsKernel("a possessive repeat");
+  const lazy = source[found.end] === "?";
+  const end = found.end + Number(lazy);
+  if (bare(source, end)) throw new Invalid("multiple repeat", end);
+  return { ...found, text: lazy ? `${found.text}?` : found.text, lazy, end };
+}
+
+/** @type {Record<string, [number, number]>} */
+const SIGNS = { "*": [0, Infinity], "+": [1, Infinity], "?": [0, 1] };
+
+/** A count without what may follow it. @param {string} source @param {number} at */
+export function bare(source, at) {
+  const sign = SIGNS[source[at]];
+  if (sign) return { text: source[at], least: sign[0], most: sign[1], end: at + 1 };
+  if (source[at] !== "{") return null;
+  const braces = /^\{([0-9]{0,4})(,?)([0-9]{0,4})\}/.exec(source.slice(at));
+  if (!braces || (!braces[1] && !braces[3])) throw new NeedsKernel("this brace");
+  const least = Number(braces[1] || 0);
+  const most = braces[3] ? Number(braces[3]) : braces[2] ? Infinity : least;
   if (least > most) throw new Invalid("min repeat greater than max repeat", at + 1);
-  const text = one ? source[at] : `{${least},${most === Infinity ? "" : most}}`;
-  const end = at + (one ? 1 : (braces?.[0].length ?? 0));
-  if (source[end] === "+") throw new NeedsKernel("a possessive repeat");
-  const lazy = source[end] === "?";
-  const next = lazy ? end + 1 : end;
-  if (/[*+?]/.test(source[next] ?? "") || /^\{[0-9]+(,[0-9]*)?\}/.test(source.slice(next))) {
-    throw new Invalid("multiple repeat", next);
-  }
-  return { text: lazy ? `${text}?` : text, least, most, lazy, end: next };
+  return { text: `{${least},${most === Infinity ? "" : most}}`, least, most, end: at + braces[0].length };
 }

@@ -1,7 +1,7 @@
 // Python's regular expressions in JavaScript's dialect, only where both are known to find the same. The reader below takes a
 // careful subset: no back references, atomic groups, fuzzy matches, inline flags in the middle; those are the kernel's.
 
-import { Invalid, NeedsKernel, count, escape, literal, set } from "./regex_parts.js";
+import { Invalid, NeedsKernel, bare, count, escape, literal, set } from "./regex_parts.js";
 
 /**
  * @typedef {{kind: "script", source: string, flags: string}} Script what JavaScript runs
@@ -98,8 +98,7 @@ class Reader {
     if (char === "(") return this.group();
     if (char === "[") return this.set();
     if (char === "\\") return this.escape();
-    if ("*+?".includes(char) || /^\{[0-9]+(,[0-9]*)?\}/.test(this.source.slice(this.at))) throw new Invalid("nothing to repeat", this.at);
-    if (char === "{") throw new NeedsKernel("this brace");
+    if (bare(this.source, this.at)) throw new Invalid("nothing to repeat", this.at);
     this.at += 1;
     if (char === "^") return anchor("^");
     // Python's dollar also stands before a newline that ends the name.

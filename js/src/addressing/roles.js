@@ -21,6 +21,7 @@ export class RoleTable {
       else this.members.set(path, [at]);
     });
     this.paths = [...this.members.keys()];
+    this.pathTable = new NameTable(this.paths);
     /** Each path under all the names that hit it, and for each of those which path it is. */
     this.owners = this.paths.flatMap((path, at) => eachRole(path).map(() => at));
     this.table = new NameTable(this.paths.flatMap(eachRole));

@@ -61,7 +61,8 @@ export class RegexRunner {
     const job = this.#queue.shift();
     if (!job) return;
     const worker = this.#ready();
-    if (!worker) return this.#answer(job, "unavailable");
+    // Not before `want` has returned: who asks first shows that it waits.
+    if (!worker) return queueMicrotask(() => this.#answer(job, "unavailable"));
     this.#running = job;
     this.#begun = false;
     this.#wanted = true;

@@ -94,6 +94,11 @@ export class NameTable {
   get plain() {
     return (this.#plain ??= this.names.every((name) => /^[\x20-\x7e]*$/.test(name)));
   }
+
+  /** Look at everything now, so that the first key stroke need not. */
+  warm() {
+    return [this.ends, this.split, this.above, this.outer, this.plain].length;
+  }
 }
 
 /** @param {NameTable | readonly string[]} names */
