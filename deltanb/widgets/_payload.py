@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from deltanb.engine import deltas, host_facts, prompt_size
+from deltanb._foreign import as_deltas, foreign_deltas, summary
+from deltanb.engine import deltas, host_facts, prompt_place
 from deltanb.folding import fold
 from deltanb.roles import family_of, roles_of
 from deltanb.structure import module_names, snapshot
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from deltanb._foreign import Foreign
     from deltanb.folding import FoldedNode
     from deltanb.structure import Counts, ModuleTree, ParameterInfo
 
@@ -36,6 +38,7 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
     Returns:
         ``type``, ``family`` (None if unknown), ``totals`` (total, trainable, delta, buffers: elements), ``modules`` (how many
         names patterns are matched against) and ``root``, the first row. Counts of a row are those of one member's whole sub-tree.
+        ``foreign`` tells of deltas that another library put there, see `deltanb._foreign.summary`; it is left out without any.
 
     Example:
         >>> from torch import nn
@@ -43,14 +46,23 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
         >>> found["modules"], found["totals"], found["root"]["c"][0]["l"], found["root"]["c"][0]["n"]
         (2, [12, 12, 0, 0], ['0', '1'], [6, 6, 0, 0])
     """
-    tree = tree or snapshot(model)
-    names = module_names(model)
+    foreign = foreign_deltas(model)
+    tree = as_deltas(tree or snapshot(model), foreign)
+    names = [name for name in module_names(model) if name not in foreign]
     roles = roles_of(model)
-    writer = _Writer(model, {name: delta.delta_type for name, delta in deltas(model).items()}, roles or {})
+    writer = _Writer(model, {name: delta.delta_type for name, delta in deltas(model).items()}, roles or {}, foreign)
     root = writer.row(fold(tree, empty=True), ("",))
-    found = {"type": tree.type, "family": family_of(model), "totals": _counts(tree.counts), "modules": len(names), "root": root}
-    if size := prompt_size(model):
-        found["prompt"] = size
+    found: dict[str, Any] = {
+        "type": tree.type,
+        "family": family_of(model),
+        "totals": _counts(tree.counts),
+        "modules": len(names),
+        "root": root,
+    }
+    if place := prompt_place(model):
+        found["prompt"] = list(place)
+    if foreign:
+        found["foreign"] = summary(foreign)
     if roles is not None:
         found["roles"] = writer.others
     return found
@@ -59,9 +71,10 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
 class _Writer:
     """Turns rows into JSON."""
 
-    def __init__(self, model: nn.Module, kinds: Mapping[str, str], roles: Mapping[str, str]) -> None:
+    def __init__(self, model: nn.Module, kinds: Mapping[str, str], roles: Mapping[str, str], foreign: Mapping[str, Foreign]) -> None:
         self.model = model
         self.kinds = kinds
+        self.foreign = foreign
         self.roles = roles
         self.others: dict[str, str] = {}  # roles that no template of their row gives
 
@@ -79,7 +92,8 @@ class _Writer:
         if first.parameters:
             found["p"] = [_parameter(info) for info in first.parameters]
         if first.delta:
-            found |= {"d": first.delta, "k": self.kinds.get(first.delta, "")}
+            theirs = self.foreign.get(first.name)
+            found |= {"d": first.delta, "k": theirs.kind if theirs else self.kinds.get(first.delta, "")}
         if first.same_as is not None:
             found["s"] = first.same_as
         elif not first.delta and (facts := host_facts(self.model, first.name)):
