@@ -5,7 +5,7 @@ from deltanb.engine._attachment import set_apart
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._config import BaseDeltaConfig
 from deltanb.engine._describe import describe_types
-from deltanb.engine._facts import host_dims, host_facts, prompt_size
+from deltanb.engine._facts import host_dims, host_facts, prompt_place
 from deltanb.engine._freezing import Declaration, apply_declarations, declare, freeze, restore_declarations, snapshot_ownership, unfreeze
 from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._gradients import dead_parameters
@@ -96,7 +96,7 @@ __all__ = [
     "own_tensors",
     "places_of",
     "plan",
-    "prompt_size",
+    "prompt_place",
     "restore_declarations",
     "set_apart",
     "set_merged",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from deltanb.engine._hosts import Host
 
-__all__ = ["host_dims", "host_facts", "prompt_size"]
+__all__ = ["host_dims", "host_facts", "prompt_place"]
 
 Facts = list[Any]
 
@@ -72,20 +72,20 @@ def _key_and_value(host: Host) -> tuple[int, int]:
         return 0, 0
 
 
-def prompt_size(backbone: nn.Module) -> int:
-    """The size of one row of a soft prompt, 0 where none can stand.
+def prompt_place(backbone: nn.Module) -> tuple[str, int] | None:
+    """The module before which a soft prompt stands, and the size of its rows; None where none can.
 
     Example:
         >>> from transformers import BertConfig, BertModel
         >>> config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=30)
-        >>> prompt_size(BertModel(config))
-        8
+        >>> prompt_place(BertModel(config))
+        ('', 8)
     """
     try:
         delta = SoftPromptModel.planned(backbone, SoftPromptConfig(soft_token_num=1))
     except DeltaError:
-        return 0
-    return sum(tensor.numel() for tensor in delta.parameters())
+        return None
+    return delta.hosts[0], sum(tensor.numel() for tensor in delta.parameters())
 
 
 def host_dims(backbone: nn.Module, names: Sequence[str] | None = None) -> dict[str, list[int | None]]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, ClassVar, Unpack
 
 from torch import nn
 
+from deltanb._walk import module_at
 from deltanb.engine._activations import activation_names
 from deltanb.engine._aside import AddKept, Forget, Keep, Slot
 from deltanb.engine._base import CommonOptions, DeltaModel
 from deltanb.engine._bottleneck import bottleneck
 from deltanb.engine._checks import check_container
 from deltanb.engine._config import BaseDeltaConfig, option
-from deltanb.engine._hosts import Hosts
+from deltanb.engine._hosts import Host, Hosts
 from deltanb.engine._insertion import AddParallel
 from deltanb.engine._pairs import block_of, pairs_of
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deltanb.engine._hosts import Host
     from deltanb.engine._insertion import Hook
 
 __all__ = ["ParallelAdapterConfig", "ParallelAdapterLayer", "ParallelAdapterModel"]
@@ -130,7 +130,8 @@ class ParallelAdapterModel(DeltaModel):
             DeltaError: a pattern hits nothing, or a module stays without a partner in its block.
         """
         every = Hosts(self.backbone_model, self.modified_modules, self.config.exclude_modules)
-        named = {host.name: host for host in every.hosts}
+        named = {name: Host(name, module_at(self.backbone_model, name), every) for name in every.result.names}
+        every.hosts = list(named.values())  # those that were matched: a pair's members stand for no others
         self.pairs = pairs_of(self.modified_modules, every.result)
         self._seconds = {first: named[second] for first, second in self.pairs.items()}
         firsts = Hosts.named(self.backbone_model, list(self.pairs))

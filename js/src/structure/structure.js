@@ -9,7 +9,7 @@
  * @typedef {object} Payload
  * @property {string} type @property {string | null} family @property {[number, number, number, number]} totals
  * @property {number} modules @property {RawRow} root @property {Record<string, string>} [roles]
- * @property {number} [prompt] size of a row of a soft prompt
+ * @property {[string, number]} [prompt] where a soft prompt stands, and the size of its rows
  */
 
 /** One row of the folded tree: a module, or several alike. */
@@ -72,8 +72,8 @@ export class Structure {
     this.type = payload.type;
     this.family = payload.family;
     this.totals = payload.totals;
-    /** Size of a row of a soft prompt; 0 where none can stand. */
-    this.prompt = payload.prompt ?? 0;
+    /** Where a soft prompt stands, and the size of its rows; null where none can. */
+    this.prompt = payload.prompt ?? null;
     this.knowsRoles = payload.roles !== undefined;
     /** @type {Row[]} */
     this.rows = [];
