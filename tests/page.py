@@ -75,7 +75,7 @@ class Page:
 
     def mount_live(self, widget: DeltaWidget, theme: str = "light") -> None:
         """Show a widget with the real Python object behind it: traits travel both ways, questions are answered."""
-        names = set(widget.export_state())
+        names = {name for name in widget.export_state() if widget.has_trait(name)}
         replies: list[Any] = []
         widget.send = lambda content, _buffers=None: replies.append(content)  # type: ignore[method-assign]
 

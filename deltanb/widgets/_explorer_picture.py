@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb.folding import fold
 from deltanb.graph import full_names, live_picture, visible_rows
+from deltanb.widgets._base import DeltaWidget
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +24,7 @@ KEPT = 24  # pictures, for whoever closes what was just opened
 EMBEDDED_ROOM = 420.0  # an exported page may be opened on a phone
 
 
-class PictureMixin:
+class PictureMixin(DeltaWidget):
     """Answers the question ``picture``; what it is mixed into says of which tree."""
 
     _folded: tuple[ModuleTree, FoldedNode] | None = None
@@ -59,9 +60,9 @@ class PictureMixin:
             self._pictures[key] = _picture(rows, opened=key[0], unfolded=key[1], empty=empty, room=room)
         return self._pictures[key]
 
-    def embedded_picture(self) -> dict[str, Any]:
-        """The picture that an exported page takes along, in place of a kernel that would draw another."""
-        return self.on_picture(room=EMBEDDED_ROOM)
+    def export_state(self) -> dict[str, Any]:
+        """The traits, and the picture that stands in for a kernel that would draw others."""
+        return {**super().export_state(), "picture": self.on_picture(room=EMBEDDED_ROOM)}
 
     def _rows(self) -> FoldedNode:
         tree = self.picture_tree()
