@@ -10,17 +10,19 @@ from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.addressing._cover import cover, price
 from deltanb.addressing._pattern import pattern_hits
-from deltanb.addressing._product import Ends, Product, narrowest, sayable, shortest, stack
+from deltanb.addressing._product import Ends, Product, full, narrowest, sayable, shortest, stack
 from deltanb.addressing._regex import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from deltanb.addressing._product import Stack
+
 __all__ = ["Proposal", "Wider", "patterns_for", "wider_patterns"]
 
-# What a kind costs beside its length: a regular expression must be worth its reading.
-_KINDS = {"suffix": 0, "segments": 1, "several": 1, "role": 6, "regex": 12}
-_LONGEST_REGEX = 160
+# What a kind costs beside its length: whoever wants a regular expression finds it last.
+_KINDS = {"suffix": 0, "segments": 1, "several": 1, "role": 6, "address": 8, "regex": 100}
+_LONGEST = 160
 _MOST_IN_REGEX = 4
 _MOST_WIDER = 6
 _META = re.compile(r"[\\^$.|?*+()\[\]{}]")
@@ -32,7 +34,8 @@ class Proposal:
 
     Attributes:
         patterns: one, or several where one cannot say it.
-        kind: "suffix", "segments", "several", "role" or "regex".
+        kind: "suffix", "segments" and "several" are the shortest by name; "address" spells the names out from their start, as the
+            folded graph shows them; "role" and "regex".
 
     Example:
         >>> patterns_for(["a.fc1", "a.fc2"], ["a.fc2"])[0]
@@ -45,7 +48,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Wider:
-    """A shorter pattern that hits some modules, and others too.
+    """A pattern that hits some modules, and others too.
 
     Attributes:
         pattern: the pattern.
@@ -72,6 +75,7 @@ def patterns_for(names: Sequence[str], chosen: Iterable[str], roles: Mapping[str
         >>> for found in patterns_for(names, ["layers.0.fc2", "layers.1.fc2"]):
         ...     print(found.kind, *found.patterns)
         segments 0-1.fc2
+        address layers.0-1.fc2
         regex [r][01]\.fc2$
     """
     wanted = _in_order(names, chosen)
@@ -84,7 +88,7 @@ def patterns_for(names: Sequence[str], chosen: Iterable[str], roles: Mapping[str
 
 
 def wider_patterns(names: Sequence[str], chosen: Iterable[str]) -> list[Wider]:
-    """What shorter patterns would hit besides the chosen modules, the shortest first; ends before one is exact.
+    """What shorter patterns would hit besides the chosen modules, the shortest first; each longer one hits fewer.
 
     Raises:
         DeltaError: nothing was chosen, or something that is not among the names.
@@ -101,7 +105,8 @@ def wider_patterns(names: Sequence[str], chosen: Iterable[str]) -> list[Wider]:
         if not extra or len(found) == _MOST_WIDER:
             break
         besides = set(extra)
-        found.append(Wider(pattern, tuple(name for name in names if name in besides)))
+        if not found or len(besides) < len(found[-1].extra):
+            found.append(Wider(pattern, tuple(name for name in names if name in besides)))
     return found
 
 
@@ -117,7 +122,10 @@ def _in_order(names: Sequence[str], chosen: Iterable[str]) -> list[str]:
 
 
 def _by_name(wanted: Sequence[str], others: Sequence[str]) -> Iterator[Proposal]:
-    one = shortest(stack([name.split(".") for name in wanted]), Ends(others))
+    rows = [name.split(".") for name in wanted]
+    places = stack(rows)
+    one = shortest(places, Ends(others))
+    yield from _as_address(places, {len(row) for row in rows}, one)
     if one:
         plain = all(len(column.values) == 1 for column in one.columns)
         yield Proposal((one.pattern,), "suffix" if plain else "segments")
@@ -131,6 +139,14 @@ def _by_name(wanted: Sequence[str], others: Sequence[str]) -> Iterator[Proposal]
         yield Proposal(tuple(patterns), "several")
     if not rest and len(products) <= _MOST_IN_REGEX:
         yield from _as_regex(products)
+
+
+def _as_address(places: Stack, depths: set[int], known: Product | None) -> Iterator[Proposal]:
+    if len(depths) > 1 or not all(sayable(value) for values in places for value in values):
+        return
+    address = full(places).pattern
+    if len(address) <= _LONGEST and not (known and known.pattern == address):
+        yield Proposal((address,), "address")
 
 
 def _by_role(names: Sequence[str], wanted: set[str], roles: Mapping[str, str]) -> Iterator[Proposal]:
@@ -163,7 +179,7 @@ def _as_regex(products: Sequence[Product]) -> Iterator[Proposal]:
     sources = [_regex(product) for product in products]
     # Suffixes of unlike length may begin within a segment; from the start of the name none does.
     source = sources[0] if len(sources) == 1 else f"^(?:.+\\.)?(?:{'|'.join(sources)})"
-    if len(source) <= _LONGEST_REGEX and all(char.isascii() for char in source):
+    if len(source) <= _LONGEST and all(char.isascii() for char in source):
         yield Proposal((f"{PREFIX}{source}$",), "regex")
 
 

@@ -17,7 +17,7 @@ export class NeedsKernel extends Error {}
 export const literal = (char) => (/[\\^$.|?*+()[\]{}/]/.test(char) ? `\\${char}` : char);
 
 /** @param {string} char */
-const inSet = (char) => (/[\\\]^[\-&~|{}()/]/.test(char) ? `\\${char}` : char);
+const inSet = (char) => (/[\\\]^[\-|{}()/]/.test(char) ? `\\${char}` : char);
 
 const CLASSES = "dDwWsS";
 

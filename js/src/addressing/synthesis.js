@@ -3,21 +3,21 @@
 import { cover, price } from "./cover.js";
 import { asksForRoles, nameHits } from "./pattern.js";
 import { Problem } from "./problem.js";
-import { Product, narrowest, sayable, shortest, stack } from "./product.js";
+import { Product, full, narrowest, sayable, shortest, stack } from "./product.js";
 import { regexNow } from "./regex.js";
 import { RoleTable, roleHits } from "./roles.js";
 import { NameTable, index } from "./table.js";
 import { PREFIX } from "./text.js";
 
 /**
- * @typedef {"suffix" | "segments" | "several" | "role" | "regex"} Kind
+ * @typedef {"suffix" | "segments" | "several" | "role" | "address" | "regex"} Kind `address` spells names out from their start
  * @typedef {{patterns: string[], kind: Kind}} Proposal patterns that together hit exactly some modules
  * @typedef {{pattern: string, extra: number[]}} Wider a shorter pattern, and the positions that it hits besides
  */
 
-// What a kind costs beside its length: a regular expression must be worth its reading.
-const KINDS = { suffix: 0, segments: 1, several: 1, role: 6, regex: 12 };
-const LONGEST_REGEX = 160;
+// What a kind costs beside its length: whoever wants a regular expression finds it last.
+const KINDS = { suffix: 0, segments: 1, several: 1, role: 6, address: 8, regex: 100 };
+const LONGEST = 160;
 const MOST_IN_REGEX = 4;
 const MOST_WIDER = 6;
 
@@ -43,7 +43,7 @@ export function patternsFor(names, chosen, roles = null) {
 }
 
 /**
- * What shorter patterns would hit besides the chosen modules, the shortest first; ends before one is exact.
+ * What shorter patterns would hit besides the chosen modules, the shortest first; each longer one hits fewer.
  *
  * @param {NameTable | readonly string[]} names
  * @param {Iterable<number>} chosen positions
@@ -54,9 +54,11 @@ export function widerPatterns(names, chosen) {
   const { marked, positions } = marks(table, chosen);
   if (!positions.length) return [];
   const places = stack(positions.map((at) => table.names[at].split(".")));
+  /** @type {Wider[]} */
   const found = [];
   for (const [pattern, extra] of narrowest(places, { table, chosen: marked })) {
     if (!extra.length || found.length === MOST_WIDER) break;
+    if (found.length && extra.length >= found[found.length - 1].extra.length) continue;
     found.push({ pattern, extra: extra.toSorted((one, other) => one - other) });
   }
   return found;
@@ -71,17 +73,27 @@ function marks(table, chosen) {
 
 /** @param {string[]} wanted @param {import("./product.js").Others} others @returns {Proposal[]} */
 function byName(wanted, others) {
-  const one = shortest(stack(wanted.map((name) => name.split("."))), others);
+  const rows = wanted.map((name) => name.split("."));
+  const places = stack(rows);
+  const one = shortest(places, others);
+  const address = rows.every((row) => row.length === places.length) ? asAddress(places, one) : [];
   if (one) {
     const plain = one.columns.every((column) => column.values.length === 1);
-    return [{ patterns: [one.pattern], kind: plain ? "suffix" : "segments" }, ...asRegex([one])];
+    return [...address, { patterns: [one.pattern], kind: plain ? "suffix" : "segments" }, ...asRegex([one])];
   }
   const [products, rest] = cover(wanted, others);
   const patterns = products.map((product) => product.pattern);
   if (rest.length) patterns.push(literally(rest));
   /** @type {Proposal[]} */
-  const found = products.length ? [{ patterns, kind: "several" }] : [];
+  const found = products.length ? [...address, { patterns, kind: "several" }] : address;
   return !rest.length && products.length <= MOST_IN_REGEX ? [...found, ...asRegex(products)] : found;
+}
+
+/** @param {import("./product.js").Stack} places @param {Product | null} known @returns {Proposal[]} */
+function asAddress(places, known) {
+  if (!places.flat().every(sayable)) return [];
+  const address = full(places).pattern;
+  return address.length <= LONGEST && address !== known?.pattern ? [{ patterns: [address], kind: "address" }] : [];
 }
 
 /** @param {number[]} positions @param {Uint8Array} marked @param {RoleTable} roles @returns {Proposal[]} */
@@ -120,7 +132,7 @@ function asRegex(products) {
   const sources = products.map(regexOf);
   // Suffixes of unlike length may begin within a segment; from the start of the name none does.
   const source = sources.length === 1 ? sources[0] : `^(?:.+\\.)?(?:${sources.join("|")})`;
-  if (source.length > LONGEST_REGEX || /[^\x00-\x7f]/.test(source)) return [];
+  if (source.length > LONGEST || /[^\x00-\x7f]/.test(source)) return [];
   return [{ patterns: [`${PREFIX}${source}$`], kind: "regex" }];
 }
 
