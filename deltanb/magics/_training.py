@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,9 +23,11 @@ def train(bench: Workbench, source: Mapping[str, Any], options: Mapping[str, Any
     Returns:
         The result, or with ``--background`` the run.
     """
+    from deltanb.reports import in_notebook
+
     given = {**source, **options}
     live, aside = given.pop("live", False), given.get("background", False)
-    if not (live or aside) or not _in_notebook():
+    if not (live or aside) or not in_notebook():
         return bench.train(**given)
     from deltanb.training._result import cell_now
     from deltanb.widgets import MonitorLive, TrainingMonitor
@@ -35,7 +36,7 @@ def train(bench: Workbench, source: Mapping[str, Any], options: Mapping[str, Any
     monitor = TrainingMonitor(bench.runs.beside(goes_on), title=_title(bench, source), stoppable=aside)
     found = bench.train(**given, display=MonitorLive(monitor), stop=monitor.stop)
     if aside:
-        found.drawn_in = cell_now()  # type: ignore[union-attr]
+        found.drawn_in = cell_now()
     return found
 
 
@@ -45,8 +46,3 @@ def _title(bench: Workbench, source: Mapping[str, Any]) -> str:
 
     data = source.get("variable") or source.get("source") or getattr(bench.data_set, "name", "")
     return what_trains(bench.model) + (f" on {data}" if isinstance(data, str) and data else "")
-
-
-def _in_notebook() -> bool:
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")

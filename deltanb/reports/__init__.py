@@ -1,6 +1,6 @@
 """Plain results that draw themselves: as text in a terminal, as safe HTML in a notebook, saved or not, trusted or not."""
 
-from deltanb.reports._base import Report, show
+from deltanb.reports._base import Report, in_notebook, show
 from deltanb.reports.anatomy import AnatomyReport, AnatomyRow, Comparison
 from deltanb.reports.log import show_log
 from deltanb.reports.match import MatchReport
@@ -19,6 +19,7 @@ __all__ = [
     "ParameterTable",
     "Report",
     "StructureReport",
+    "in_notebook",
     "show",
     "show_log",
 ]

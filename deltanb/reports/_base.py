@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["Report", "show"]
+__all__ = ["Report", "in_notebook", "show"]
 
 
 class Report(ABC):
@@ -48,7 +48,7 @@ def show(report: object) -> None:
         >>> show("a report")
         a report
     """
-    if _in_notebook():
+    if in_notebook():
         from IPython.display import display
 
         display(report)  # type: ignore[no-untyped-call]
@@ -63,7 +63,7 @@ def show(report: object) -> None:
 _ASCII = str.maketrans("│├└─×⇄●·…", "||`-x=*.~")
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Whether an IPython with a kernel (not the terminal one) runs this process."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")

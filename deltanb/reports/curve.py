@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Curve", "curve_svg", "sparkline"]
+__all__ = ["Curve", "curve_svg", "running_mean", "sparkline", "thinned"]
 
 _INK, _SOFT, _GRID = "#1d2733", "#5b6676", "#e3e7ec"
 _LOSS, _RAW, _ACCURACY = "#1d5fc4", "#a9c4ee", "#7a35d9"
@@ -23,6 +23,7 @@ _TOP, _BOTTOM, _HEIGHT, _WIDTH = 34, 212, 250, 760
 _LEFT, _RIGHT = (56, 438), (520, 706)
 _MOST_POINTS = 300
 _LINE_HEIGHT = 16
+T = TypeVar("T")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -136,14 +137,23 @@ def _loss_lines(panel: _Panel, losses: Sequence[float]) -> list[str]:
     finite = [(step, value) for step, value in enumerate(losses, 1) if math.isfinite(value)]
     if not finite:
         return [_text((panel.left + panel.right) / 2, (_TOP + _BOTTOM) / 2, "no step yet", _SOFT, anchor="middle")]
-    smooth = list(zip((step for step, _ in finite), _running_mean([value for _, value in finite]), strict=True))
+    smooth = list(zip((step for step, _ in finite), running_mean([value for _, value in finite]), strict=True))
     at = smooth[-1]
     label = _text(panel.x(at[0]) + 5, panel.y(at[1]) + 4, f"{at[1]:.3f}", _LOSS, weight="bold")
-    return [_polyline(panel, _thinned(finite), _RAW, 1.2), _polyline(panel, _thinned(smooth), _LOSS, 2.2), label]
+    return [_polyline(panel, thinned(finite), _RAW, 1.2), _polyline(panel, thinned(smooth), _LOSS, 2.2), label]
 
 
-def _running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
-    """Exponential mean, corrected so that the first values count in full."""
+def running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
+    """Exponential mean, corrected so that the first values count in full.
+
+    Args:
+        values: one a step.
+        keep: how much of the mean before counts.
+
+    Example:
+        >>> running_mean([1.0, 1.0, 0.0])
+        [1.0, 1.0, 0.631...]
+    """
     total = weight = 0.0
     means = []
     for value in values:
@@ -152,9 +162,21 @@ def _running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
     return means
 
 
-def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    stride = math.ceil(len(points) / _MOST_POINTS)
-    return [*points[::stride], points[-1]] if stride > 1 else list(points)
+def thinned(points: Sequence[T], most: int = _MOST_POINTS) -> list[T]:
+    """At most so many points and the last, evenly chosen.
+
+    Args:
+        points: in their order.
+        most: without the last.
+
+    Example:
+        >>> thinned(range(10), 4)
+        [0, 3, 6, 9]
+    """
+    stride = math.ceil(len(points) / most)
+    if stride <= 1:
+        return list(points)
+    return [*points[: len(points) - 1 : stride], points[-1]]
 
 
 def _level_lines(panel: _Panel, curve: Curve) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.reports import show
+from deltanb.reports import in_notebook, show
 from deltanb.reports._html import note, picture, tag
 from deltanb.reports.curve import Curve, curve_svg
 from deltanb.training._result import cell_now
@@ -173,8 +173,7 @@ def live_display(display: str | bool | Live, *, aside: bool = False) -> Live:  #
     if not isinstance(display, str | bool):
         raise _unknown(display)
     if display in ("auto", True):
-        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-        return _Notebook() if hasattr(shell, "kernel") else Live() if aside else _Terminal()
+        return _Notebook() if in_notebook() else Live() if aside else _Terminal()
     if display not in kinds:
         raise _unknown(display)
     return kinds[display]()

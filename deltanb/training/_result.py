@@ -93,17 +93,17 @@ class TrainingResult(Report):
         """Preface, loss as a sparkline, the table, verdict."""
         losses = self.history["loss"].tolist()
         spark = [f"loss {losses[0]:.3f} {sparkline(losses)} {losses[-1]:.3f}"] if losses else []
-        lines = [self.preface, *spark, *columns(self._rows(), [False, True]), self.verdict]
+        lines = [self.preface, *spark, *columns(self.rows(), [False, True]), self.verdict]
         return "\n".join(line for line in lines if line)
 
     def html(self) -> str:
         """The same with the picture."""
         head = tag("div", self.verdict, style="font-weight:bold;margin:4px 0px")
         drawn = [picture(self.svg(), f"Loss and accuracy by step. {self.verdict}")] if self.steps_total else []
-        return tag("div", head, *drawn, table(["", "value"], self._rows(), [False, True]), note(self.preface))
+        return tag("div", head, *drawn, table(["", "value"], self.rows(), [False, True]), note(self.preface))
 
-    def _rows(self) -> list[list[str]]:
-        """Label and value, for the table."""
+    def rows(self) -> list[list[str]]:
+        """Label and value, for a table."""
         found = [("accuracy", "not measured" if math.isnan(self.accuracy) else f"{self.accuracy:.3f}")]
         found += [(name, f"{value:.3f}") for name, value in self.levels.items()]
         found += [(f"{name}, held-out rows", f"{self.metrics[name]:.3f}") for name in ("loss", "f1") if name in self.metrics]

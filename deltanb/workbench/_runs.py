@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from deltanb.training import TrainingResult
 
-__all__ = ["PastRun", "Runs"]
+__all__ = ["PastRun", "Runs", "what_trains"]
 
 _MOST = 20  # the oldest are forgotten
 _HEADER = ["run", "trained", "data", "accuracy", "last loss", "steps", "rate", "time", ""]
@@ -110,7 +110,7 @@ class Runs(Report, Sequence[PastRun]):
         before = 0 if goes_on is None else next((run.number for run in self._runs if run.history is goes_on.history), 0)
         found = {"settings": result.settings, "history": result.history, "metrics": result.metrics, "seconds": result.seconds}
         self._runs.append(
-            PastRun(self._last, _what_trained(model), data, goes_on=before, interrupted=result.interrupted, **found)  # type: ignore[arg-type]
+            PastRun(self._last, what_trains(model), data, goes_on=before, interrupted=result.interrupted, **found)  # type: ignore[arg-type]
         )
         del self._runs[:-_MOST]
         return self._last
@@ -154,7 +154,8 @@ def _row(run: PastRun) -> list[str]:
     return [str(run.number), run.what, run.data, accuracy, loss, number(len(run.history)), rate, duration(run.seconds), ", ".join(notes)]
 
 
-def _what_trained(model: nn.Module) -> str:
+def what_trains(model: nn.Module) -> str:
+    """What trains, in short: the deltas' names, ``head alone`` or ``whole model``."""
     from deltanb.training import trainable_of
 
     found = trainable_of(model)
