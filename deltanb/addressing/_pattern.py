@@ -62,12 +62,15 @@ def _segment_hits(pattern: str, segments: list[str], names: Sequence[str]) -> li
     tests = [segment_test(segment, pattern) for segment in segments]
     seen: list[dict[str, bool]] = [{} for _ in segments]
     count = len(segments)
-    found = []
+    ends, found = seen[-1], []
     for name in names:
+        # Most names fail at their end; splitting is the dear part.
+        if ends.get(name[name.rfind(".") + 1 :]) is False:
+            continue
         parts = name.rsplit(".", count)[-count:]
         if len(parts) < count:
             continue
-        for part, test, known in zip(parts, tests, seen, strict=True):
+        for part, test, known in zip(reversed(parts), reversed(tests), reversed(seen), strict=True):
             verdict = known.get(part)
             if verdict is None:
                 verdict = known[part] = test(part)
