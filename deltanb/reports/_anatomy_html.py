@@ -128,9 +128,8 @@ def _words(report: AnatomyReport) -> list[str]:
     said = []
     if any(row.change is not None for row in report.rows):
         said.append("‖ΔW‖: Frobenius norm of the change of the weights.")
-    if any(row.moved is not None for row in report.rows):
-        texts = plural(len(report.texts), "sentence")
-        said.append(f"Activations moved: ‖Δh‖ / ‖h‖ of what comes out, mean over {plural(report.tokens, 'token')} of {texts}.")
+    if report.caption:
+        said.append(f"Activations moved: ‖Δh‖ / ‖h‖ of what comes out, {report.caption}.")
     if any(row.singular_values for row in report.rows):
         said.append("Effective rank: over how many directions ΔW spreads (Roy and Vetterli, 2007); first direction: its share of ‖ΔW‖².")
     return said

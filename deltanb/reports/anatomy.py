@@ -154,6 +154,11 @@ class AnatomyReport(Report):
         return f"{self.name} ({self.delta_type}) is not trained yet: {still}"
 
     @property
+    def caption(self) -> str:
+        """On what the movement of activations was measured; "" where it was not."""
+        return f"mean over {plural(self.tokens, 'token')} of {plural(len(self.texts), 'sentence')}" if self.tokens else ""
+
+    @property
     def groups(self) -> list[Group]:
         """The rows by the pattern of their names."""
         return grouped(self.rows)

@@ -146,6 +146,11 @@ class Reader:
             passes = side_by_side(self.delta, inputs, self.places)
         return self.answers.compare(text, passes), passes.moved, int(inputs["input_ids"].numel())
 
+    def compare(self, text: str) -> tuple[Comparison | None, dict[str, float]]:
+        """The answers to a sentence, and ‖Δh‖ / ‖h‖ of each place where it was measured."""
+        answer, moved, _ = self.read(text)
+        return answer, {place: state.mean for place, state in moved.items() if state.mean is not None}
+
 
 def held_out(data: TextData, count: int = _FEW) -> list[str]:
     """A few held-out texts of a data set, the classes in turn, none of them long if it can be helped.

@@ -11,7 +11,13 @@ from typing import Any
 
 __all__: list[str] = []
 
-_HOME: dict[str, str] = {}
+_HOME: dict[str, str] = {
+    "DeltaAnatomy": "deltanb.widgets.anatomy",
+    "MonitorLive": "deltanb.widgets.monitor",
+    "ParameterView": "deltanb.widgets.parameters",
+    "TrainingMonitor": "deltanb.widgets.monitor",
+    "show_with_static": "deltanb.widgets._base",
+}
 
 
 def __getattr__(name: str) -> Any:

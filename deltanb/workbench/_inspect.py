@@ -58,5 +58,4 @@ class Inspect(Core):
 
         names = self.data_set.label_names if self.data_set is not None else None
         with self.locked("compare"):
-            answers, moved, _ = Reader(self.backbone_in_use, self.delta(name), label_names=names).read(text)
-        return answers, {place: state.mean for place, state in moved.items() if state.mean is not None}
+            return Reader(self.backbone_in_use, self.delta(name), label_names=names).compare(text)
