@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { dash, line, range, scale, spread, steps, ticks } from "../src/ui/chart_scale.js";
+import { dash, groups, line, range, scale, spread, steps, ticks } from "../src/ui/chart_scale.js";
 import { duration, figures, megabytes, milestone, rate, summary } from "../src/monitor/words.js";
 
 const finite = fc.double({ min: -1e6, max: 1e6, noNaN: true });
@@ -69,6 +69,8 @@ test("labels keep their order and their distance, and stay inside", () => {
     }),
   );
 });
+
+test("labels far apart do not push each other", () => assert.deepEqual(groups([90, 10, 95, 12], 10), [[1, 3], [0, 2]]));
 
 test("four earlier runs have four dashes", () => assert.equal(new Set([0, 1, 2, 3].map(dash)).size, 4));
 
