@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from deltanb.structure import ModuleTree, snapshot
     from deltanb.training import anatomy, evaluate, predict, train
     from deltanb.visualization import Visualization
+    from deltanb.widgets.explorer import Explorer
+    from deltanb.widgets.preview import preview
     from deltanb.workbench import Workbench
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "CompacterModel",
     "DeltaError",
     "DeltaModel",
+    "Explorer",
     "IA3Config",
     "IA3Model",
     "LnTuningConfig",
@@ -105,6 +108,7 @@ __all__ = [
     "match",
     "plan",
     "predict",
+    "preview",
     "pull",
     "push",
     "save",
@@ -161,6 +165,8 @@ _HOMES = {
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["anatomy", "evaluate", "predict", "train"],
     "deltanb.visualization": ["Visualization"],
+    "deltanb.widgets.explorer": ["Explorer"],
+    "deltanb.widgets.preview": ["preview"],
     "deltanb.workbench": ["Workbench"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import reprlib
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
+from deltanb.addressing._split import split_patterns as words
+from deltanb.addressing._split import strip_comment, strip_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,57 +34,6 @@ class Variable:
 
     name: str
     value: Any
-
-
-def strip_comment(line: str) -> str:
-    """The line without a trailing `` # comment`` outside quotes.
-
-    Example:
-        >>> strip_comment("match '[r]a#b' # two hits")
-        "match '[r]a#b'"
-    """
-    quote = ""
-    for at, char in enumerate(line):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"" and (at == 0 or line[at - 1] in " ="):
-            quote = char
-        elif char == "#" and (at == 0 or line[at - 1].isspace()):
-            line = line[:at]
-            break
-    return line.rstrip()
-
-
-def strip_end(line: str) -> str:
-    """The line without a trailing comment and a trailing ``;``, which asks for silence.
-
-    Example:
-        >>> strip_end("graph;  # quietly")
-        'graph'
-    """
-    return strip_comment(line).rstrip(";").rstrip()
-
-
-def words(line: str) -> list[str]:
-    r"""The words of a line; quotes group and are dropped, backslashes stay.
-
-    Raises:
-        DeltaError: a quote is never closed.
-
-    Example:
-        >>> words(r"match '[r](\d)+\.fc2' fc1  # note")
-        ['match', '[r](\\d)+\\.fc2', 'fc1']
-    """
-    lexer = shlex.shlex(strip_end(line), posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = lexer.escape = lexer.escapedquotes = ""
-    try:
-        return list(lexer)
-    except ValueError:
-        msg = "A quote is opened and never closed."
-        raise DeltaError(
-            msg, expected="Quotes come in pairs; put text with an apostrophe into double quotes.", try_='%delta predict "I didn\'t like it"'
-        ) from None
 
 
 def looked_up(word: str, variables: Mapping[str, Any]) -> Any:

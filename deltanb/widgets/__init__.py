@@ -13,8 +13,10 @@ __all__: list[str] = []
 
 _HOME: dict[str, str] = {
     "DeltaAnatomy": "deltanb.widgets.anatomy",
+    "Explorer": "deltanb.widgets.explorer",
     "MonitorLive": "deltanb.widgets.monitor",
     "ParameterView": "deltanb.widgets.parameters",
+    "Preview": "deltanb.widgets.preview",
     "TrainingMonitor": "deltanb.widgets.monitor",
     "show_with_static": "deltanb.widgets._base",
 }

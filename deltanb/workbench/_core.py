@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.engine import deltas, free_name, set_apart
+from deltanb.workbench._listeners import Listeners
 from deltanb.workbench._names import Names
 from deltanb.workbench._runs import Runs
 from deltanb.workbench._snapshot import Snapshot
@@ -53,6 +54,7 @@ class Core:
         self.training: BackgroundRun | None = None  # the last that was started
         self._runs = Runs()
         self._names = Names()
+        self.listeners = Listeners()
         self.line = ""
         self._lock = threading.Lock()
 
@@ -191,6 +193,7 @@ class Core:
             self.steps.append(entry)
             self.undone.clear()
             self._forget_old_backbones()
+        self.listeners.tell()
 
     def _snapshot(self) -> Snapshot:
         fields = {name: dict(value) if isinstance(value := getattr(self, name), dict) else value for name in _FIELDS}
@@ -227,7 +230,8 @@ class Core:
             self.undone = [entry, *self.undone]
             del self.steps[at:]
             self._go(entry.then)  # type: ignore[arg-type]
-            return entry
+        self.listeners.tell()
+        return entry
 
     def redo_step(self) -> Step | None:
         """Take the step again that was undone last; None if there is none."""
@@ -237,4 +241,5 @@ class Core:
             entry = self.undone.pop(0)
             self.steps += [entry, *entry.after]
             self._go(entry.now)  # type: ignore[arg-type]
-            return entry
+        self.listeners.tell()
+        return entry

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.backbones import load_backbone
+from deltanb.backbones import Backbone, load_backbone
 from deltanb.engine import DELTA_TYPES, deltas, match, plan
 from deltanb.reports import MatchReport, Outcome, ParameterTable, StructureReport
 from deltanb.structure import snapshot
@@ -18,7 +18,6 @@ from deltanb.workbench._trial import trial_pass
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deltanb.backbones import Backbone
     from deltanb.engine import DeltaModel
     from deltanb.structure import ModuleTree
 
@@ -52,6 +51,20 @@ class Look(Core):
             step.python = [source, "model = backbone.model"]
             notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
             return self._about_backbone(loaded, notes)
+
+    def adopt(self, model: Any) -> None:
+        """Take a model as it is, as the backbone: deltas that it carries stay attached.
+
+        Args:
+            model: a module, or a `deltanb.backbones.Backbone`.
+        """
+        with self.step("backbone") as step:
+            step.undoable = False  # there was nothing before it
+            self._backbone = model if isinstance(model, Backbone) else load_backbone(model)
+            self.before = snapshot(self.model)
+            step.python = ["backbone = deltanb.load_backbone(your_model)  # your_model: your own", "model = backbone.model"]
+            for name, delta in self.attached.items():
+                step.python.append(f"{self._names.choose(delta, [*self.steps, step])} = deltanb.deltas(model)[{name!r}]")
 
     def _about_backbone(self, loaded: Backbone, notes: list[str]) -> Outcome:
         counts = self.before.counts
