@@ -1,5 +1,8 @@
 // The rule of `[r]`: the leftmost search hit must end the name and start at a segment boundary.
 
+/** Between names that travel to a thread as one text. */
+export const SEPARATOR = "\0";
+
 /**
  * Positions of the names that an expression hits.
  *

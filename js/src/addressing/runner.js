@@ -1,5 +1,7 @@
 // Regular expressions one after another in a worker, each with a limit on its time; only what is still wanted is run.
 
+import { SEPARATOR } from "./regex_hits.js";
+
 /**
  * @typedef {import("./regex_translate.js").Script} Script
  * @typedef {{pattern: string, script: Script}} Job
@@ -13,6 +15,7 @@ const GRACE = 50;
 const START = 10_000;
 
 export class RegexRunner {
+  /** @type {string | undefined} */ #joined;
   /** @type {WorkerLike | null} */ #worker = null;
   /** @type {Job[]} */ #queue = [];
   /** @type {Job | null} */ #running = null;
@@ -74,10 +77,11 @@ export class RegexRunner {
   #ready() {
     if (this.#worker || this.#broken) return this.#worker;
     try {
+      this.#joined ??= joined(this.names);
       const worker = (this.#worker = this.start());
       worker.onmessage = (/** @type {MessageEvent} */ { data }) => this.#heard(data);
       worker.onerror = () => this.#fail();
-      worker.postMessage({ names: this.names });
+      worker.postMessage({ names: this.#joined });
       return worker;
     } catch {
       this.#broken = true;
@@ -125,4 +129,10 @@ export class RegexRunner {
     this.answered(job.pattern, answer);
     this.#next();
   }
+}
+
+/** One long text goes to a thread many times faster than ten thousand short ones. @param {readonly string[]} names */
+function joined(names) {
+  if (names.some((name) => name.includes(SEPARATOR))) throw new Error("a name with the character that joins names");
+  return names.join(SEPARATOR);
 }

@@ -1,13 +1,13 @@
 // Runs regular expressions away from the page, so that one that never ends can be stopped with its whole thread.
 
-import { regexHits } from "./regex_hits.js";
+import { SEPARATOR, regexHits } from "./regex_hits.js";
 
 /** @type {readonly string[]} */
 let names = [];
 
-/** @param {MessageEvent<{names?: string[], id?: number, source?: string, flags?: string}>} message */
+/** @param {MessageEvent<{names?: string, id?: number, source?: string, flags?: string}>} message */
 self.onmessage = ({ data }) => {
-  if (data.names) names = data.names;
+  if (data.names !== undefined) names = data.names.split(SEPARATOR);
   if (data.source === undefined) return;
   // From here the time counts: starting a thread is not the expression's fault.
   self.postMessage({ id: data.id, begun: true });
