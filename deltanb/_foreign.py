@@ -56,16 +56,16 @@ def foreign_deltas(model: nn.Module) -> dict[str, Foreign]:
     """
     found: dict[str, Foreign] = {}
     for name, module in model.named_modules():
-        home = _home(type(module))
+        home = _home(type(module).__mro__)
         if home and name not in found:
             found |= _layer(name, module, home)
     return found
 
 
 @cache
-def _home(kind: Any) -> str:
-    """The part of PEFT or adapters that a class comes from, as a dotted path, "" for all others."""
-    homes = (base.__module__ for base in kind.__mro__)
+def _home(classes: tuple[type, ...]) -> str:
+    """The part of PEFT or adapters that one of a class and its bases comes from, as a dotted path, "" for all others."""
+    homes = (base.__module__ for base in classes)
     return next((home for home in homes if home.startswith(("peft.", "adapters.methods."))), "")
 
 
@@ -102,7 +102,7 @@ def _kind(path: str, part: nn.Module, home: str) -> tuple[str, str]:
     if words[0] == "adapters":
         return words[2], words[0]
     if path.endswith("prompt_encoder"):  # what it holds tells
-        words = _home(type(next(iter(part._modules.values()), None))).split(".")
+        words = _home(type(next(iter(part._modules.values()), None)).__mro__).split(".")
     return words[2] if words[1:2] == ["tuners"] else _SAVED, "PEFT"
 
 

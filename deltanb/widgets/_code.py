@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deltanb.addressing._split import join_patterns
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from deltanb.workbench import Workbench
 
-__all__ = ["attach_line", "done", "freeze_line", "quoted"]
-
-_BREAKS = frozenset(" \t\r\n'\"#;")
-
-
-def quoted(words: Iterable[str]) -> str:
-    """Words as they stand on a line, in quotes where they have to.
-
-    Example:
-        >>> quoted(["fc2", "q_proj, v_proj"])
-        "fc2 'q_proj, v_proj'"
-    """
-    return " ".join(_quoted(word) for word in words)
-
-
-def _quoted(word: str) -> str:
-    if word and not _BREAKS.intersection(word):
-        return word
-    mark = "'" if "'" not in word else '"'
-    if mark not in word:
-        return f"{mark}{word}{mark}"
-    return '"\'"'.join(f"'{part}'" for part in word.split("'"))
+__all__ = ["attach_line", "done", "freeze_line"]
 
 
 def attach_line(
@@ -44,14 +25,14 @@ def attach_line(
     """
     said = [f"{key}={_value(key, value)}" for key, value in (options or {}).items()]
     own = ["--name", name] if name and name != delta_type else []
-    without = ["--exclude", quoted(exclude)] if exclude else []
-    return " ".join(part for part in ["%delta attach", delta_type, quoted(patterns), *said, *own, *without] if part)
+    without = ["--exclude", join_patterns(exclude)] if exclude else []
+    return " ".join(part for part in ["%delta attach", delta_type, join_patterns(patterns), *said, *own, *without] if part)
 
 
 def _value(key: str, value: Any) -> str:
     if isinstance(value, dict | list):
         return f"{{{key}}}"
-    return {None: "none", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else _quoted(str(value))
+    return {None: "none", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else join_patterns([str(value)])
 
 
 def freeze_line(exclude: Sequence[str]) -> str:
@@ -61,7 +42,7 @@ def freeze_line(exclude: Sequence[str]) -> str:
         >>> freeze_line(["deltas", "classifier"])
         '%delta freeze --exclude deltas classifier'
     """
-    return f"%delta freeze --exclude {quoted(exclude) or chr(39) * 2}"
+    return f"%delta freeze --exclude {join_patterns(exclude) or chr(39) * 2}"
 
 
 def done(bench: Workbench) -> dict[str, Any]:

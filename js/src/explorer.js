@@ -1,7 +1,10 @@
 // The Explorer: a backbone to look at, patterns to try, a delta to attach, each seen before anything is changed.
 
+import { mountCode } from "./explorer/code.js";
+import { mountPanel } from "./explorer/panel.js";
 import { header } from "./explorer/shell.js";
 import { Matching } from "./explorer/matching.js";
+import { mountPanel } from "./explorer/panel.js";
 import { mountPicture } from "./explorer/picture.js";
 import { patternRow } from "./explorer/pattern_row.js";
 import { proposals } from "./explorer/proposals.js";
@@ -46,7 +49,10 @@ function fillIn(root, model, signal) {
     proposals(store, row.use, signal),
   );
   root.append(header(store, model, root, signal), row.element, h("div", { class: "dnb-body" }, left, panel), code);
+  mountPanel(panel, store, model, signal);
   mountPicture(picture, store, model, signal);
+  mountPanel(panel, store, model, signal);
+  mountCode(code, store, model, signal);
 }
 
 export default { render };
