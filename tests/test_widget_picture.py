@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ET
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -17,39 +16,16 @@ from deltanb.folding import fold
 from deltanb.graph import Drawing, full_names, visible_rows
 from deltanb.structure import Counts, module_names, snapshot
 from deltanb.widgets import _explorer_picture
-from deltanb.widgets._explorer_picture import MOST_BOXES, PictureMixin
-from deltanb.widgets._payload import payload
+from deltanb.widgets._explorer_picture import MOST_BOXES
+from deltanb.widgets.explorer import Explorer
 from tests.families import fresh
 
 if TYPE_CHECKING:
     import pytest
 
     from deltanb.folding import FoldedNode
-    from deltanb.structure import ModuleTree
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-class Shown(PictureMixin):
-    """The least that a picture needs around it."""
-
-    file_stem = "explorer"
-    structure = traitlets.Dict().tag(sync=True)
-    families = traitlets.List().tag(sync=True)
-    selected = traitlets.List().tag(sync=True)
-    view = traitlets.Unicode("graph").tag(sync=True)
-    pattern = traitlets.Unicode("").tag(sync=True)
-
-    def __init__(self, model: nn.Module, **state: Any) -> None:
-        super().__init__(**state)
-        self.look(model)
-
-    def look(self, model: nn.Module) -> None:
-        self.tree = snapshot(model)
-        self.structure = payload(model, self.tree)
-
-    def picture_tree(self) -> ModuleTree:
-        return self.tree
 
 
 def tuned_bart() -> nn.Module:
@@ -69,10 +45,10 @@ def every_box_is_drawn(answer: dict[str, Any]) -> None:
 
 
 def test_every_box_has_an_element_and_a_row_of_the_structure() -> None:
-    widget = Shown(tuned_bart())
+    widget = Explorer(tuned_bart())
     answer = widget.on_picture()
     every_box_is_drawn(answer)
-    rows = {row.address for row in fold(widget.tree, empty=True).walk()}
+    rows = {row.address for row in fold(widget.picture_tree(), empty=True).walk()}
     assert {one for box in answer["boxes"] for one in [box["row"], *box.get("around", [])]} <= rows
     assert addresses(answer) == list(dict.fromkeys(addresses(answer)))
     assert not any("names" in box or "hidden" in box for box in answer["boxes"])
@@ -80,7 +56,7 @@ def test_every_box_has_an_element_and_a_row_of_the_structure() -> None:
 
 
 def test_what_is_open_is_shown_and_what_is_closed_says_how_much_it_hides() -> None:
-    widget = Shown(fresh("bart"))
+    widget = Explorer(fresh("bart"))
     boxes = {box["address"]: box for box in widget.on_picture(["model", "model.encoder"])["boxes"]}
     assert "model.encoder.embed_positions" in boxes
     assert "model.decoder.embed_positions" not in boxes
@@ -90,12 +66,12 @@ def test_what_is_open_is_shown_and_what_is_closed_says_how_much_it_hides() -> No
 
 def test_empty_modules_are_left_out_unless_asked_for() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 2))
-    assert addresses(Shown(model).on_picture()) == ["0", "2"]  # the addresses of the structure, where they are no neighbours
-    assert addresses(Shown(model).on_picture(empty=True)) == ["0", "1", "2"]
+    assert addresses(Explorer(model).on_picture()) == ["0", "2"]  # the addresses of the structure, where they are no neighbours
+    assert addresses(Explorer(model).on_picture(empty=True)) == ["0", "1", "2"]
 
 
 def test_a_fold_opens_to_its_members() -> None:
-    widget = Shown(fresh("bart"))
+    widget = Explorer(fresh("bart"))
     layers = "model.encoder.layers.0-1"
     answer = widget.on_picture(["model", "model.encoder", "model.encoder.layers", layers], [layers])
     every_box_is_drawn(answer)
@@ -140,12 +116,12 @@ def test_whatever_is_open_every_module_is_in_one_box(data: st.DataObject, most: 
 
 def test_many_different_modules_are_not_all_drawn() -> None:
     flat = nn.Sequential(*[nn.Linear(1, at + 1) for at in range(2 * MOST_BOXES)])
-    answer = Shown(nn.ModuleDict({"layers": flat})).on_picture()
+    answer = Explorer(nn.ModuleDict({"layers": flat})).on_picture()
     assert answer["cut"] is True
     assert 100 < len(answer["boxes"]) <= MOST_BOXES
     assert "hidden" in answer["boxes"][0]
     deep = nn.Sequential(*[nn.Sequential(nn.Linear(1, at + 1), nn.Linear(at + 1, 3)) for at in range(MOST_BOXES // 2)])
-    answer = Shown(deep).on_picture()
+    answer = Explorer(deep).on_picture()
     assert (answer["cut"], len(answer["boxes"])) == (True, MOST_BOXES // 2)
 
 
@@ -153,12 +129,12 @@ def test_a_picture_is_drawn_once_and_again_after_a_change(monkeypatch: pytest.Mo
     drawn: list[object] = []
     monkeypatch.setattr(_explorer_picture, "live_picture", lambda *args, **options: drawn.append(args) or real(*args, **options))
     model = fresh("bart")
-    widget = Shown(model)
+    widget = Explorer(model)
     first = widget.on_picture(["model"])
     assert widget.on_picture(["model"], room=750.0) is first  # not wide enough a change for another
     assert len(drawn) == 1
     AdapterModel(model, modified_modules=["fc2"], bottleneck_dim=2)
-    widget.look(model)
+    widget.refresh()
     assert "adapter" in widget.on_picture()["svg"]
     for at in range(60):
         widget.on_picture(room=260.0 + 40 * at)
@@ -170,12 +146,12 @@ real = _explorer_picture.live_picture
 
 def test_without_graphviz_there_is_a_reason_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deltanb.graph._live.draw", lambda _: Drawing(None, reason="dot: not on the PATH"))
-    answer = Shown(nn.Linear(2, 2)).answer("picture", {"opened": []})
+    answer = Explorer(nn.Linear(2, 2)).answer("picture", {"opened": []})
     assert answer == {"ok": True, "value": {"svg": None, "reason": "dot: not on the PATH", "boxes": [], "cut": False}}
 
 
 def test_a_picture_is_no_part_of_the_saved_state() -> None:
-    widget = Shown(fresh("bart"))
+    widget = Explorer(fresh("bart"))
     widget.on_picture()
     assert "picture" not in widget.get_state()
     assert widget.export_state()["picture"]["svg"].startswith("<svg")
@@ -187,7 +163,7 @@ def test_bart_base_is_drawn_in_time() -> None:
 
     with torch.device("meta"):
         model = BartForSequenceClassification(BartConfig(d_model=768, encoder_layers=6, decoder_layers=6))
-    widget = Shown(model)
+    widget = Explorer(model)
     widget.on_picture(room=300.0)  # Graphviz compiles once in a process
     start = time.perf_counter()
     answer = widget.on_picture(room=900.0)
