@@ -109,6 +109,14 @@ def test_a_thousand_scattered_modules_are_still_said_exactly() -> None:
     assert match_names(names, list(best.patterns)).names == chosen
 
 
+def test_of_more_groups_than_anybody_reads_only_what_no_suffix_can_say_is_a_regex() -> None:
+    pairs = [(f"a{i}.b{i}", f"a{i}.b{(i + 1) % 70}") for i in range(70)]
+    names = [*(name for pair in pairs for name in pair), "h", "z.h"]
+    best = patterns_for(names, [*(pair[0] for pair in pairs), "h"])[0]
+    assert best.kind == "several"
+    assert best.patterns == (*(pair[0] for pair in pairs), "[r]^h$")
+
+
 def test_ten_thousand_names_are_no_burden() -> None:
     names = [f"model.layers.{i}.{part}" for i in range(1_250) for part in ("q", "k", "v", "o", "up", "down", "gate", "norm")]
     for chosen in (["model.layers.40.q"], names[80:84], [name for name in names if name.endswith((".q", ".v"))]):

@@ -41,9 +41,9 @@ def cover(wanted: Sequence[str], others: Sequence[str]) -> tuple[list[Product], 
     hidden = _hidden(wanted, others)
     rows = [row for name in wanted if name not in hidden and all(map(sayable, row := tuple(name.split("."))))]
     groups = _merged(rows)
-    if len(groups) > _MOST_GROUPS:
-        products, rest = [full(stack(group)) for group in groups], dict[Row, None]()
-    else:
+    products = [full(stack(group)) for group in groups]
+    rest: dict[Row, None] = {}
+    if len(groups) <= _MOST_GROUPS:
         ends = Ends(others)
         ways = [_covered(some, rows, ends) for some in (_by_end(rows), groups)]
         products, rest = min(ways, key=lambda way: (len(way[1]), price([one.pattern for one in way[0]])))

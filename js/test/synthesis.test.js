@@ -53,3 +53,10 @@ test("nothing chosen, nothing proposed", () => {
   assert.deepEqual(patternsFor(["a"], []), []);
   assert.deepEqual(widerPatterns(["a"], []), []);
 });
+
+test("of more groups than anybody reads, only what no suffix can say is a regular expression", () => {
+  const pairs = Array.from({ length: 70 }, (_, i) => [`a${i}.b${i}`, `a${i}.b${(i + 1) % 70}`]);
+  const names = [...pairs.flat(), "h", "z.h"];
+  const [best] = patternsFor(names, [...pairs.keys()].map((i) => 2 * i).concat(140));
+  assert.deepEqual([best.kind, best.patterns], ["several", [...pairs.map((pair) => pair[0]), "[r]^h$"]]);
+});
