@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 # How the bundler writes the end of a module. A module inside a page exports nothing, so it is handed over by name.
-_EXPORT = re.compile(r"export\s*\{\s*(\w+) as default\s*\}\s*;?\s*$")
+_EXPORT = re.compile(r"export\s*\{\s*([\w$]+) as default\s*\}\s*;?\s*$")
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
