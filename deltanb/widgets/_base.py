@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from deltanb._errors import DeltaError
+from deltanb.widgets._packed import packed
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -39,7 +40,8 @@ class DeltaWidget(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Only where the stem is given: adding traits makes a class, too. Before anywidget's own step, which reads the files.
         if "file_stem" in cls.__dict__:
-            cls._esm, cls._css = STATIC / f"{cls.file_stem}.js", STATIC / f"{cls.file_stem}.css"
+            cls._esm = packed((STATIC / f"{cls.file_stem}.js").read_text(encoding="utf-8"))
+            cls._css = STATIC / f"{cls.file_stem}.css"
         super().__init_subclass__(**kwargs)
 
     def __init__(self, **traits: Any) -> None:
