@@ -28,8 +28,8 @@ SIDEWAYS = {"reports": {"graph"}, "training": {"reports", "datasets"}, "magics":
 # The face of the package and the finished programs may use everything.
 ANYTHING = {"__init__", "demo", "visualization"}
 KNOWN = {name for layer in LAYERS for name in layer} | ANYTHING
-# One file may reach upward, inside its functions: a delta's own methods that save, share and report.
-UPWARD = {"engine/_upward.py": {"checkpoints", "reports", "sharing"}}
+# One file may reach upward, inside its functions: a delta's own methods that save, share, report and let a person click.
+UPWARD = {"engine/_upward.py": {"checkpoints", "reports", "sharing", "widgets"}}
 
 HEAVY = """
 import sys

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
@@ -70,7 +70,8 @@ class DeltaModel(Mergeable, Holdings):
 
     def _prepare(self, backbone_model: nn.Module, options: BaseDeltaConfig | Mapping[str, Any], common: CommonOptions) -> None:
         """Everything up to attaching: after this the backbone is still as it was."""
-        check_call(type(self).__name__, common.get("interactive_modify", False), common.get("backend", "hf"))
+        opened = partial(_upward.explore, backbone_model, type(self).delta_type, common.get("modified_modules"))
+        check_call(type(self).__name__, common.get("interactive_modify", False), common.get("backend", "hf"), opened)
         for key in common:
             if key not in CommonOptions.__annotations__:
                 raise self.config_class.unknown(key)

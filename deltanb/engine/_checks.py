@@ -8,6 +8,8 @@ from deltanb._errors import DeltaError
 from deltanb.engine._registry import is_parallel, unwrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from deltanb.engine._hosts import Host
@@ -15,8 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["check_call", "check_container", "checked_backbone", "is_container"]
 
 
-def check_call(caller: str, interactive_modify: object, backend: object) -> None:
-    """Refuse what old scripts may ask for and cannot be had."""
+def check_call(caller: str, interactive_modify: object, backend: object, opened: Callable[[], bool]) -> None:
+    """Refuse what old scripts may ask for and cannot be had.
+
+    Args:
+        caller: the class that was called.
+        interactive_modify: whether modules are to be clicked.
+        backend: only ``hf`` is there.
+        opened: opens the Explorer where there is a notebook, and says whether there is one.
+    """
+    if interactive_modify and opened():
+        msg = "interactive_modify opened the Explorer; nothing is attached yet."
+        raise DeltaError(msg, expected="Choose modules there and press Attach; the delta is then in deltanb.deltas(model).")
     if interactive_modify:
         msg = "interactive_modify opens a picture to click in, and there is none to open here."
         raise DeltaError(msg, expected="Modules by name.", try_=f"{caller}(backbone_model=model, modified_modules=['output.dense'])")

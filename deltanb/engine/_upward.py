@@ -1,7 +1,8 @@
 """The only doors from the engine to the floors above: saving, loading and drawing are asked for by name, when needed.
 
-A delta offers ``save_finetuned`` and ``log`` because that is where people look for them; the work is done in
-`deltanb.checkpoints`, `deltanb.sharing` and `deltanb.reports`, which know the engine. Nothing here is imported before it is called.
+A delta offers ``save_finetuned``, ``log`` and ``interactive_modify`` because that is where people look for them; the work is
+done in `deltanb.checkpoints`, `deltanb.sharing`, `deltanb.reports` and `deltanb.widgets`, which know the engine. Nothing here
+is imported before it is called.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from deltanb.engine._base import DeltaModel
     from deltanb.engine._config import BaseDeltaConfig
 
-__all__ = ["load", "read_config", "save", "show_log"]
+__all__ = ["explore", "load", "read_config", "save", "show_log"]
 
 _SHARING = ("private", "message", "token", "endpoint", "training", "backbone", "license", "datasets")
 
@@ -59,3 +61,15 @@ def show_log(delta: DeltaModel, **options: Any) -> dict[str, Any]:
     from deltanb.reports import show_log as show
 
     return show(delta, **options)
+
+
+def explore(backbone: Any, delta_type: str, patterns: str | Sequence[str] | None) -> bool:
+    """Show the Explorer of a backbone, if this is a notebook; see `deltanb.Explorer`."""
+    from deltanb.reports import in_notebook
+
+    if not in_notebook():
+        return False
+    from deltanb.widgets import Explorer, show_with_static
+
+    show_with_static(Explorer(backbone, delta_type=delta_type, pattern=patterns or ""))
+    return True

@@ -22,6 +22,7 @@ __all__ = ["candidates", "matcher_for"]
 
 _PLAIN = (int, float, str, bool, type(None))
 _VALUES = {
+    "view": ("tree", "graph", "both"),
     "by": ("module", "type", "delta"),
     "format": ("deltanb", "peft"),
     "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),

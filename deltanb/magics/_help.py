@@ -67,7 +67,7 @@ def _verb_page(verb: Verb) -> Page:
             ("name=value", "an option of the type: %delta help attach lora"),
         ]
     rows.append(("--as NAME", "bind the result to a variable"))
-    shape = _SHAPES[verb.words]
+    shape = _SHAPES[verb.words] if verb.least or verb.words != "pattern" else "[PATTERN …]"
     return Page(f"%delta {verb.name}{' ' + shape if shape else ''}: {verb.help}", rows, f"e.g.  %delta {verb.example or verb.name}")
 
 

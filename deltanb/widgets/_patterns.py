@@ -10,7 +10,7 @@ from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.addressing._split import split_patterns
 from deltanb.engine import match
-from deltanb.reports import MatchReport, StructureReport
+from deltanb.reports import StructureReport
 from deltanb.roles import known_families
 from deltanb.structure import module_names, snapshot
 from deltanb.widgets._base import DeltaWidget
@@ -33,7 +33,7 @@ def bench_of(model: nn.Module | Backbone | Workbench) -> Workbench:
     """The workbench that was given, or a new one around a model; deltas that it carries stay where they are."""
     if isinstance(model, Core):
         model.model  # noqa: B018 - says so if there is no backbone yet
-        return model  # type: ignore[return-value]
+        return model
     bench = Workbench()
     bench.adopt(model)
     return bench
@@ -134,7 +134,7 @@ class PatternWidget(DeltaWidget):
         unknown = next((name for name in proposal["value"] if name not in names), None)
         if unknown is not None:
             msg = f"There is no module called {unknown!r}."
-            raise DeltaError(msg, expected="Full names of modules.", nearest=close(unknown, names), try_="explorer.selected = explorer.matched")
+            raise DeltaError(msg, expected="Full names of modules.", nearest=close(unknown, names), try_="view.selected = view.matched")
         chosen = set(proposal["value"])
         return [name for name in names if name in chosen]
 
@@ -145,11 +145,10 @@ class PatternWidget(DeltaWidget):
     def static_form(self) -> Report:
         """What the patterns hit and would cost, or the structure while nothing is typed."""
         try:
-            if (found := self.result) is not None:
-                return self.bench.match(split_patterns(self.pattern), split_patterns(self.exclude)) if found else MatchReport(found, self._tree)
-        except DeltaError:
-            pass  # the structure says more than the mistake
-        return StructureReport(self._tree)
+            patterns, exclude = split_patterns(self.pattern), split_patterns(self.exclude)
+            return self.bench.match(patterns, exclude) if patterns else StructureReport(self._tree)
+        except DeltaError:  # the structure says more than the mistake
+            return StructureReport(self._tree)
 
     def close(self) -> None:
         """Take the widget away; the workbench is told to forget it."""

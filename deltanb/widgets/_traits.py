@@ -23,7 +23,7 @@ def refuse(name: str, value: Any, expected: str, try_: str, nearest: Sequence[st
     raise DeltaError(msg, expected=expected, nearest=nearest, try_=try_)
 
 
-class Text(traitlets.Unicode):
+class Text(traitlets.Unicode):  # type: ignore[type-arg]  # not generic when it runs
     """A text."""
 
     def error(self, _obj: object, value: Any, _error: object = None, _info: object = None) -> NoReturn:
@@ -31,7 +31,7 @@ class Text(traitlets.Unicode):
         refuse(str(self.name), value, "It is a text.", f"explorer.{self.name} = 'reviews'")
 
 
-class Patterns(traitlets.Unicode):
+class Patterns(traitlets.Unicode):  # type: ignore[type-arg]  # not generic when it runs
     """Patterns as they are typed, separated by blanks; a list of them is joined."""
 
     def validate(self, obj: Any, value: Any) -> Any:
@@ -48,14 +48,14 @@ class Patterns(traitlets.Unicode):
 class Names(traitlets.List):  # type: ignore[type-arg]  # not generic when it runs
     """A list of texts."""
 
-    def validate(self, obj: Any, value: Any) -> Any:
+    def validate(self, _obj: Any, value: Any) -> Any:
         """Check the members, too."""
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
             refuse(str(self.name), value, "It is a list of module names.", f"explorer.{self.name} = explorer.matched")
         return list(value)
 
 
-class Choice(traitlets.Unicode):
+class Choice(traitlets.Unicode):  # type: ignore[type-arg]  # not generic when it runs
     """One of a few words.
 
     Args:
@@ -76,7 +76,7 @@ class Choice(traitlets.Unicode):
         refuse(str(self.name), value, f"One of: {', '.join(known)}.", f"explorer.{self.name} = {(near or known)[0]!r}", near)
 
 
-class Settings(traitlets.Dict):  # type: ignore[type-arg]  # not generic when it runs
+class Settings(traitlets.Dict):
     """Options by name."""
 
     def validate(self, _obj: object, value: Any) -> Any:

@@ -41,7 +41,11 @@ class Preview(PatternWidget):
 
 
 def preview(
-    model: nn.Module | Backbone | Workbench, pattern: str | Sequence[str] = "", exclude: str | Sequence[str] = "", *, projector: bool = False
+    model: nn.Module | Backbone | Workbench,
+    pattern: str | Sequence[str] = "",
+    exclude: str | Sequence[str] = "",
+    *,
+    projector: bool = False,
 ) -> Preview:
     """A live preview of patterns: type, and see at once which modules are hit.
 

@@ -4,7 +4,6 @@ import { mountCode } from "./explorer/code.js";
 import { mountPanel } from "./explorer/panel.js";
 import { header } from "./explorer/shell.js";
 import { Matching } from "./explorer/matching.js";
-import { mountPanel } from "./explorer/panel.js";
 import { mountPicture } from "./explorer/picture.js";
 import { patternRow } from "./explorer/pattern_row.js";
 import { proposals } from "./explorer/proposals.js";
@@ -38,6 +37,7 @@ function fillIn(root, model, signal) {
   const row = patternRow({ store, model, matching, signal });
   const pane = new TreePane(store, signal);
   follow(store, model, signal);
+  watch(model, "projector", () => pane.tree.measure(), signal);
   const picture = h("div", { class: "dnb-place-picture" });
   const panel = h("div", { class: "dnb-place-panel" });
   const code = h("div", { class: "dnb-place-code" });
@@ -49,7 +49,6 @@ function fillIn(root, model, signal) {
     proposals(store, row.use, signal),
   );
   root.append(header(store, model, root, signal), row.element, h("div", { class: "dnb-body" }, left, panel), code);
-  mountPanel(panel, store, model, signal);
   mountPicture(picture, store, model, signal);
   mountPanel(panel, store, model, signal);
   mountCode(code, store, model, signal);

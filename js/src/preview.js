@@ -6,8 +6,8 @@ import { Store } from "./explorer/store.js";
 import { TreePane } from "./explorer/tree_pane.js";
 import { follow } from "./explorer/selection.js";
 import { Structure } from "./structure/structure.js";
-import { h } from "./ui/dom.js";
 import { watch } from "./ui/model.js";
+import { makeRoot } from "./ui/root.js";
 
 /** @param {{model: import("./ui/model.js").Model, el: HTMLElement, signal?: AbortSignal}} host */
 function render({ model, el, signal: given }) {
@@ -20,11 +20,11 @@ function render({ model, el, signal: given }) {
   const row = patternRow({ store, model, matching, signal });
   const pane = new TreePane(store, signal, { lines: 10, narrow: true });
   follow(store, model, signal);
-  const root = h("section", { class: "dnb dnb-preview", "aria-label": "deltanb pattern preview" }, row.element, pane.element);
-  const show = () => void root.classList.toggle("dnb-projector", Boolean(model.get("projector")));
-  watch(model, "projector", show, signal);
-  show();
-  el.append(root);
+  const root = makeRoot(el, model, signal, "preview");
+  root.role = "region";
+  root.ariaLabel = "deltanb pattern preview";
+  root.append(row.element, pane.element);
+  watch(model, "projector", () => pane.tree.measure(), signal);
   return () => stop.abort();
 }
 

@@ -22,7 +22,7 @@ export function header(store, model, root, signal) {
   store.on("structure", draw, signal);
   watch(model, "before", draw, signal);
   draw();
-  const tools = h("div", { class: "dnb-tools" }, viewSwitch(model, root, signal), ...steps(model, problem, signal), projector(model, root, signal));
+  const tools = h("div", { class: "dnb-tools" }, viewSwitch(model, root, signal), ...steps(model, problem, signal), projector(model, signal));
   return h("header", { class: "dnb-head" }, facts, tools, problem);
 }
 
@@ -80,14 +80,10 @@ function steps(model, problem, signal) {
   return model.kernel === false ? [] : [step("Undo", "↶"), step("Redo", "↷")];
 }
 
-/** @param {Model} model @param {HTMLElement} root @param {AbortSignal} signal */
-export function projector(model, root, signal) {
+/** @param {Model} model @param {AbortSignal} signal */
+function projector(model, signal) {
   const button = h("button", { class: "dnb-button", type: "button", onclick: () => put(model, { projector: !model.get("projector") }) }, "Projector");
-  const show = () => {
-    const on = Boolean(model.get("projector"));
-    root.classList.toggle("dnb-projector", on);
-    button.setAttribute("aria-pressed", String(on));
-  };
+  const show = () => button.setAttribute("aria-pressed", String(Boolean(model.get("projector"))));
   watch(model, "projector", show, signal);
   show();
   return button;
