@@ -50,21 +50,21 @@ export function draw(chart, { width, height, size }) {
     ...ends(chart, place),
   ];
   if (!chart.lines.some((one) => one.kind !== "earlier" && one.points.length) && chart.none)
-    parts.push(text((left + right) / 2, (top + bottom) / 2, chart.none, "dnb-chart-tick", "middle"));
+    parts.push(text((left + right) / 2, top + size * 0.9, chart.none, "dnb-chart-tick", "middle"));
   const attributes = { class: "dnb-chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${chart.title}. ${chart.words}` };
   return s("svg", { ...attributes, "font-size": size }, ...parts);
 }
 
 /** @typedef {{left: number, right: number, top: number, bottom: number, x: (v: number) => number, y: (v: number) => number, size: number}} Place */
 
-/** @param {Chart} chart @param {Place} place */
-function levels(chart, { left, right, y, top, bottom, size }) {
-  const found = chart.levels ?? [];
-  const heights = spread(found.map((level) => y(level[1]) - size * 0.35), size * 1.25, [top, bottom - size * 0.4]);
-  return found.flatMap(([name, value], at) => [
-    rule(left, right, y(value), "dnb-chart-level"),
-    text(left + 4, heights[at], `${name} ${value.toFixed(3)}`, "dnb-chart-tick dnb-chart-halo"),
-  ]);
+/** A level's name stands above its line, or below it where another name is above. @param {Chart} chart @param {Place} place */
+function levels(chart, { left, right, y, size }) {
+  let last = -Infinity;
+  return (chart.levels ?? []).toSorted((one, other) => other[1] - one[1]).flatMap(([name, value]) => {
+    const above = y(value) - size * 0.35;
+    last = above - last < size * 1.15 ? Math.max(y(value), last) + size * 1.05 : above;
+    return [rule(left, right, y(value), "dnb-chart-level"), text(left + 4, last, `${name} ${value.toFixed(3)}`, "dnb-chart-tick dnb-chart-halo")];
+  });
 }
 
 /** @param {Line} one @param {Chart} chart @param {Place} place */
