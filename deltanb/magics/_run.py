@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
 from deltanb.magics._help import help_for
+from deltanb.magics._live import explore, preview
 from deltanb.magics._tokens import Variable, texts
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ def _graph(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
 
 
 def _match(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
-    return bench.match(_patterns(call.words), call.options.get("exclude"))
+    patterns, exclude = _patterns(call.words), call.options.get("exclude")
+    if call.options.get("live"):
+        return preview(bench, patterns, exclude, bind=bool(call.bind))
+    return bench.match(patterns, exclude)
+
+
+def _explore(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return explore(bench, _patterns(call.words), bind=bool(call.bind), **call.options)
 
 
 def _patterns(found: list[Any]) -> list[str]:
@@ -155,7 +163,14 @@ def _params(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     if looks and skips:
         msg = "--gradients looks and --no-gradients does not."
         raise DeltaError(msg, expected="One of them, or neither.", try_="%delta params --gradients")
-    return bench.params(**options, gradients=True if looks else False if skips else None)
+    options["gradients"] = True if looks else False if skips else None
+    if not options.pop("live", False):
+        return bench.params(**options)
+    from deltanb.widgets import ParameterView, show_with_static
+
+    widget = ParameterView(bench, **options)
+    show_with_static(widget)
+    return widget if call.bind else None
 
 
 def _inspect(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -198,6 +213,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "backbone": _backbone,
     "graph": _graph,
     "match": _match,
+    "explore": _explore,
     "attach": _attach,
     "detach": _named("detach"),
     "reattach": _named("reattach"),

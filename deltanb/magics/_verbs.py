@@ -94,7 +94,15 @@ _ALL = (
         Option("flow", "flag", "in the order in which modules are called"),
         Option("no_picture", "flag", "the tree alone"),
     ), example="graph --depth 4"),
-    Verb("match", "which modules patterns hit, and what a delta there would cost", "pattern", 1, None, (_EXCLUDE,), "match output.dense"),
+    Verb("match", "which modules patterns hit, and what a delta there would cost", "pattern", 1, None, (
+        _EXCLUDE,
+        Option("live", "flag", "as a widget: type, and see at once what is hit"),
+    ), "match output.dense"),
+    Verb("explore", "one widget to see and try it all: structure, patterns, what a delta costs; attach, freeze, undo", "pattern", 0, None, (
+        _EXCLUDE,
+        Option("view", "text", "tree, graph or both"),
+        Option("projector", "flag", "larger letters"),
+    ), "explore output.dense"),
     Verb("attach", "attach a delta to the matched modules", "type pattern", 1, None, (
         Option("name", "text", "a name of its own for the delta"),
         _EXCLUDE,
@@ -120,6 +128,7 @@ _ALL = (
         Option("depth", "int", "levels to show"),
         Option("gradients", "flag", "look for what trains but receives no gradient, though the model is large"),
         Option("no_gradients", "flag", "do not look for it"),
+        Option("live", "flag", "as a widget: to sort, filter and open, following every step"),
     ), example="params --by type"),
     Verb("inspect", "what a delta has learned: change of weights and activations, answers with and without it", "delta", 0, 1, (
         Option("texts", "many", "example sentences, each in quotes, or {name}; default: held-out rows of the data in use"),

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     from deltanb.structure import ModuleNode, ModuleTree, ParameterInfo
 
-__all__ = ["GONE", "ROOT", "Line", "count_lines", "gradient_notes", "owned_bytes", "shortened", "tied_names"]
+__all__ = [
+    "GONE",
+    "ROOT",
+    "Line",
+    "count_lines",
+    "full_name",
+    "gradient_notes",
+    "owned_bytes",
+    "shortened",
+    "tensors_once",
+    "tied_names",
+]
 
 ROOT = "(the model itself)"
 GONE = "(no longer there)"
@@ -78,7 +89,7 @@ def shortened(lines: list[Line], most: int) -> list[Line]:
     return [*lines[: most - 1], last]
 
 
-def counted(tree: ModuleTree) -> Iterator[tuple[ModuleNode, ParameterInfo]]:
+def tensors_once(tree: ModuleTree) -> Iterator[tuple[ModuleNode, ParameterInfo]]:
     """Every tensor once, with the module that it is counted in."""
     for node in tree.root.walk():
         for parameter in node.parameters:
@@ -91,9 +102,11 @@ def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: in
     rows = fold(after, depth=depth)
     names = full_names(rows)
     home = {name: row for row in rows.walk() for name in names[row.address]}
-    trained = {_full(node, parameter): parameter.numel for node, parameter in counted(before) if parameter.trainable} if before else {}
+    trained = (
+        {full_name(node, parameter): parameter.numel for node, parameter in tensors_once(before) if parameter.trainable} if before else {}
+    )
     lines: dict[str, Line] = {}
-    for node, parameter in counted(after):
+    for node, parameter in tensors_once(after):
         member = node.name
         while member not in home:
             member = member.rpartition(".")[0]
@@ -102,14 +115,15 @@ def count_lines(after: ModuleTree, before: ModuleTree | None, by: str, depth: in
         line = lines.setdefault(key, Line(key, row.first.type))
         line.members.add(member)
         line.add(parameter)
-        line.before += trained.pop(_full(node, parameter), 0)
-        line.dead += parameter.numel * (_full(node, parameter) in dead)
+        line.before += trained.pop(full_name(node, parameter), 0)
+        line.dead += parameter.numel * (full_name(node, parameter) in dead)
     if trained:
         lines[GONE] = Line(GONE, before=sum(trained.values()))
     return list(lines.values())
 
 
-def _full(node: ModuleNode, parameter: ParameterInfo) -> str:
+def full_name(node: ModuleNode, parameter: ParameterInfo) -> str:
+    """The dotted name of a tensor."""
     return f"{node.name}.{parameter.name}" if node.name else parameter.name
 
 
@@ -122,7 +136,7 @@ def owned_bytes(tree: ModuleTree) -> int:
         >>> owned_bytes(snapshot(nn.Linear(2, 2)))
         0
     """
-    return sum(parameter.numel * _bytes(parameter.dtype) for _, parameter in counted(tree) if parameter.delta)
+    return sum(parameter.numel * _bytes(parameter.dtype) for _, parameter in tensors_once(tree) if parameter.delta)
 
 
 def _bytes(dtype: str) -> int:
@@ -141,7 +155,9 @@ def tied_names(tree: ModuleTree) -> list[tuple[str, str]]:
         >>> tied_names(snapshot(model))
         [('1.weight', '0.weight')]
     """
-    return [(_full(node, parameter), parameter.tied_to) for node in tree.root.walk() for parameter in node.parameters if parameter.tied_to]
+    return [
+        (full_name(node, parameter), parameter.tied_to) for node in tree.root.walk() for parameter in node.parameters if parameter.tied_to
+    ]
 
 
 def gradient_notes(found: Mapping[str, str] | str | None, *, trains: bool) -> list[str]:

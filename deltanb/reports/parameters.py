@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from deltanb._errors import DeltaError
 from deltanb.reports._base import Report
 from deltanb.reports._count import Line, count_lines, gradient_notes, owned_bytes, shortened, tied_names
-from deltanb.reports._html import Html, address, badge, bar, ink, join, note, table, tag
+from deltanb.reports._html import HUES, Html, address, badge, bar, ink, join, note, table, tag
 from deltanb.reports._text import columns, markdown, megabytes, number, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
     from deltanb.structure import Counts, ModuleTree
 
@@ -106,6 +107,29 @@ class ParameterTable(Report):
         import pandas as pd
 
         return pd.DataFrame([self._values(line) for line in self.lines], columns=self._header)
+
+    @property
+    def style(self) -> Styler:
+        """`df` as pandas shows it, styled: thousands separators, bars, names as plain text; `to_html` and `to_latex` write it.
+
+        Its style sheet is a ``<style>`` element, which GitHub drops: there the table itself shows more than this view of it.
+
+        Raises:
+            DeltaError: Jinja2, which pandas draws this with, is not installed.
+        """
+        try:
+            styler = self.df.style
+        except ImportError:
+            msg = "pandas styles tables with Jinja2, which is not installed."
+            raise DeltaError(msg, expected="The table itself, and .df, need nothing more.", try_="pip install jinja2") from None
+        names: list[Hashable] = [title for title in self._header if title not in ("module", "type", "owner", "modules")]
+        most = max(self.totals.total, 1)
+        styler = styler.format(thousands=",", escape="html", na_rep="").hide(axis="index").set_caption(self.summary)
+        for look, titles in (("frozen", ("total", "frozen")), ("trainable", ("trainable_before", "trainable")), ("delta", ("delta",))):
+            subset: list[Hashable] = [title for title in names if title in titles]
+            # Half-transparent, so that the numbers can be read on them in a dark notebook too.
+            styler = styler.bar(subset=subset, color=f"{HUES[look]}66", vmin=0, vmax=most, height=80)
+        return styler.set_properties(subset=names, **{"text-align": "right", "font-variant-numeric": "tabular-nums"})
 
     @property
     def summary(self) -> str:
