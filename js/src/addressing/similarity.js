@@ -1,30 +1,26 @@
 // How alike two words are: the share of characters in their longest common blocks (Ratcliff and Obershelp), as Python's difflib counts it.
 
-/**
- * From 0 to 1; below `cutoff` only known to be below.
- *
- * @param {string} a
- * @param {string} b
- */
-export function similarity(a, b, cutoff = 0) {
+/** From 0 to 1. @param {string} a @param {string} b */
+export function similarity(a, b) {
   const length = a.length + b.length;
-  if (!length) return 1;
-  if ((2 * Math.min(a.length, b.length)) / length < cutoff || (2 * shared(a, b)) / length < cutoff) return 0;
-  return (2 * matched(a, 0, a.length, b, 0, b.length)) / length;
+  return length ? (2 * matched(a, 0, a.length, b, 0, b.length)) / length : 1;
 }
 
-/** How many characters both have, wherever they stand. @param {string} a @param {string} b */
-function shared(a, b) {
-  /** @type {Map<string, number>} */
-  const left = new Map();
-  for (const char of b) left.set(char, (left.get(char) ?? 0) + 1);
-  let count = 0;
-  for (const char of a) {
-    const more = left.get(char) ?? 0;
-    if (more > 0) count += char.length;
-    left.set(char, more - 1);
-  }
-  return count;
+/**
+ * How alike a word can be to `b` at most: by the characters that both have, wherever they stand.
+ *
+ * @param {string} b
+ * @returns {(a: string) => number}
+ */
+export function atMost(b) {
+  const left = new Int32Array(0x10000);
+  for (let i = 0; i < b.length; i++) left[b.charCodeAt(i)] += 1;
+  return (a) => {
+    let count = 0;
+    for (let i = 0; i < a.length; i++) if (left[a.charCodeAt(i)]-- > 0) count += 1;
+    for (let i = 0; i < a.length; i++) left[a.charCodeAt(i)] += 1;
+    return a.length + b.length ? (2 * count) / (a.length + b.length) : 1;
+  };
 }
 
 /**

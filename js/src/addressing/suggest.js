@@ -2,7 +2,7 @@
 
 import { NameTable } from "./table.js";
 import { PREFIX, strip } from "./text.js";
-import { similarity } from "./similarity.js";
+import { atMost, similarity } from "./similarity.js";
 
 // Suffixes that mean the same thing in different model families, most common first.
 const SAME_THING = [
@@ -23,21 +23,25 @@ const CUTOFF = 0.55;
  * The options spelled most like `word`, best first; case is ignored.
  *
  * @param {string} word
- * @param {Iterable<string>} options
+ * @param {ReadonlyMap<string, string>} options each by its small letters
  */
-export function close(word, options, n = 3) {
-  const table = new Map(Array.from(options, (option) => [option.toLowerCase(), option]));
+function close(word, options, n = 3) {
   const low = word.toLowerCase();
-  /** @type {[number, string][]} */
-  const hits = [];
-  for (const option of table.keys()) {
-    const ratio = similarity(option, low, CUTOFF);
-    if (ratio >= CUTOFF) hits.push([ratio, option]);
+  const bound = atMost(low);
+  /** @type {{ratio: number, option: string}[]} */
+  const best = [];
+  const likely = [...options.keys()].map((option) => ({ ratio: bound(option), option })).filter((one) => one.ratio >= CUTOFF);
+  // Most likely first, so that the long comparison is soon over.
+  for (const { ratio: most, option } of likely.sort((one, other) => other.ratio - one.ratio)) {
+    if (best.length === n && most < best[n - 1].ratio) break;
+    const ratio = similarity(option, low);
+    if (ratio < CUTOFF) continue;
+    best.push({ ratio, option });
+    best.sort((one, other) => other.ratio - one.ratio || (one.option < other.option ? 1 : -1)).splice(n);
   }
-  hits.sort((one, other) => other[0] - one[0] || (one[1] < other[1] ? 1 : -1));
-  const started = low ? [...table.keys()].filter((option) => option.startsWith(low)) : [];
-  const found = new Set([...hits.slice(0, n).map((hit) => hit[1]), ...started]);
-  return [...found].slice(0, n).map((option) => /** @type {string} */ (table.get(option)));
+  const started = low ? [...options.keys()].filter((option) => option.startsWith(low)) : [];
+  const found = new Set([...best.map((one) => one.option), ...started]);
+  return [...found].slice(0, n).map((option) => /** @type {string} */ (options.get(option)));
 }
 
 /**
@@ -53,8 +57,7 @@ export function nearestModules(pattern, table, n = 4) {
     .flat()
     .filter((other) => other !== word && other !== last && isThere(other, table));
   if (last !== word && table.ends.has(last)) found.push(last);
-  const words = [...table.ends.keys()].filter((end) => !/^\p{Nd}+$/u.test(end)).sort();
-  return [...new Set([...found, ...close(last, words, n)])].slice(0, n);
+  return [...new Set([...found, ...close(last, table.vocabulary, n)])].slice(0, n);
 }
 
 /** @param {string} suffix @param {NameTable} table */

@@ -4,6 +4,7 @@ const OUTER_NUMBER = /^(.+?)\.([0-9]{1,9})(?:\.|$)/;
 
 export class NameTable {
   /** @type {Map<string, number[]> | undefined} */ #ends;
+  /** @type {Map<string, string> | undefined} */ #vocabulary;
   /** @type {{parts: number[][], words: string[]} | undefined} */ #split;
   /** @type {Map<string, number> | undefined} */ #position;
   /** @type {Int32Array | undefined} */ #above;
@@ -27,6 +28,13 @@ export class NameTable {
       else ends.set(end, [at]);
     });
     return ends;
+  }
+
+  /** The last segments that are no numbers, in order, each by its small letters. */
+  get vocabulary() {
+    if (this.#vocabulary) return this.#vocabulary;
+    const words = [...this.ends.keys()].filter((end) => !/^\p{Nd}+$/u.test(end)).sort();
+    return (this.#vocabulary = new Map(words.map((word) => [word.toLowerCase(), word])));
   }
 
   /** The segments of each name as numbers, the last first, and the word that each number stands for. */
@@ -97,7 +105,7 @@ export class NameTable {
 
   /** Look at everything now, so that the first key stroke need not. */
   warm() {
-    return [this.ends, this.split, this.above, this.outer, this.plain].length;
+    return [this.ends, this.vocabulary, this.split, this.above, this.outer, this.plain].length;
   }
 }
 
