@@ -98,7 +98,10 @@ def test_trained_tensors_are_measured_from_their_originals(kind: str, family: st
         assert one.change == pytest.approx(math.sqrt(total), rel=1e-5)
         assert one.weight == pytest.approx(math.sqrt(sum(float(before[name].norm()) ** 2 for name in own if name in before)), rel=1e-5)
         assert not one.singular_values
-    covered = {one.name for one in weight_changes(delta)}
+    attached = weight_changes(delta)
+    delta.detach()
+    assert weight_changes(delta) == attached
+    covered = {one.name for one in attached}
     assert {name.rpartition(".")[0] for name in names} | set(delta.modules) == covered
 
 
@@ -241,6 +244,22 @@ def test_other_deltas_are_on_both_times_merged_or_not() -> None:
     assert [one.merged for one in deltas(model).values()] == [False, True, True]
     for name, moved in plain.items():
         assert passes.moved[name].mean == pytest.approx(moved.mean, rel=1e-3)
+
+
+def test_a_merged_delta_comes_back_beside_one_that_would_refuse_it() -> None:
+    model = fresh("bert")
+    inputs = batch_for(model)
+    lora = LoraModel(model, modified_modules=["layer.$.output.dense"])
+    ia3 = of_type("ia3", model, modified_modules=["layer.$.output.dense"])
+    for delta in (lora, ia3):
+        stir(delta.parameters(), scale=0.1)
+        delta.merge(inputs)
+    state = same_state(model)
+    passes = side_by_side(lora, inputs)
+    assert_same(same_state(model), state)
+    assert lora.merged
+    assert ia3.merged
+    assert all(moved.mean for moved in passes.moved.values())
 
 
 def test_padding_does_not_count() -> None:

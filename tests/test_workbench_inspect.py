@@ -36,7 +36,7 @@ def test_a_new_delta_is_called_untrained(bench: Workbench) -> None:
     assert "not trained yet: what it does in 4 modules comes from its first values" in bench.inspect("adapter").text()
     stir(bench.delta("adapter").parameters())
     assert "what it has learned" in bench.inspect().text()
-    assert "also attached, and on both times: reviews" in bench.inspect().text()
+    assert "also attached, and on in both passes: reviews" in bench.inspect().text()
 
 
 def test_a_look_is_no_step_back_and_keeps_what_was_undone(bench: Workbench) -> None:

@@ -96,14 +96,10 @@ def without_deltas(model: nn.Module, *chosen: DeltaModel | str) -> Iterator[None
     off = [found_delta(backbone, one) for one in chosen] or before
     staying = [delta for delta in before if delta not in off]
     try:
-        if inside:  # a merged delta can refuse another's return, so all of them come back in the order of then
-            use(backbone)
         use(backbone, *staying)
-        for delta in inside:
-            set_merged(delta, wanted=delta in staying)
         yield
     finally:
-        if inside:
+        if inside:  # a merged delta can refuse another's return, so all of them come back in the order of then
             use(backbone)
         put_back(backbone, before, inside)
 

@@ -50,7 +50,7 @@ def anatomy(
     """What a delta has learned: how much it changes weights, moves activations, and turns answers.
 
     Sizes and singular values are of the change of the backbone's own weights. Movement and answers are measured on sentences, one
-    at a time, with the delta and without it; other attached deltas are on both times. Without the delta, the tensors that it was
+    at a time, with the delta and without it; other attached deltas are on in both passes. Without the delta, the tensors that it was
     allowed to train (a head) are the backbone's own again. Nothing of the model changes.
 
     Args:
@@ -201,6 +201,8 @@ def _notes(reader: Reader) -> list[str]:
     said = []
     if not delta.merges:
         said.append(f"a delta of type {delta.delta_type} adds a function of the text: its size is how far it moves activations")
+    if any(name != place for name, place in reader.places.items()):
+        said.append("a pair stands under its first module; how far it moves activations is measured behind its second")
     if getattr(delta.config, "use_dora", False):
         said.append("DoRA rescales each row as well: the singular values are those of its low-rank part, ‖ΔW‖ is of the whole change")
     if delta.created:
@@ -208,7 +210,7 @@ def _notes(reader: Reader) -> list[str]:
     if heads:
         said.append(f"without the delta, what it was allowed to train is the backbone's own again: {', '.join(heads)}")
     if others:
-        said.append(f"also attached, and on both times: {', '.join(others)}")
+        said.append(f"also attached, and on in both passes: {', '.join(others)}")
     if not reader.reads:
         said.append("there is no tokenizer, so nothing was measured on sentences")
     elif not reader.answers.kind:

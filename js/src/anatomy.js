@@ -123,7 +123,7 @@ function detail(model, signal) {
     if (!found) return fill(here, h("p", { class: "dnb-muted" }, "Choose a layer: Enter, or a click."));
     const highest = Math.max(0, ...groups.flatMap((group) => group.rows.map((row) => row.values[0] ?? 0)));
     fill(here, h("h3", { class: "dnb-mono" }, ...broken(found.row.name), " ", h("span", { class: "dnb-type" }, found.group.type)), facts(found.row, model),
-      h("h4", {}, "Singular values of ΔW, largest first"), spectrum(found.row, highest));
+      found.row.change === null ? h("p", { class: "dnb-muted" }, "It changes no weights here: it adds a function of the text.") : spectrum(found.row, highest));
   };
   watch(model, ["groups", "selected", "here"], paint, signal);
   paint();
@@ -135,7 +135,7 @@ function facts(row, model) {
   const moved = (model.get("here") ?? {})[row.name];
   /** @type {[string, string][]} */
   const pairs = [
-    ["‖ΔW‖", row.change === null ? "changes no weights: it adds a function of the text" : figure(row.change)],
+    ["‖ΔW‖", figure(row.change)],
     ["‖ΔW‖ / ‖W‖", figure(row.relative, true)],
     ["activations moved", figure(row.moved, true)],
     ["moved on the typed sentence", moved === undefined ? "–" : figure(moved, true)],

@@ -37,6 +37,7 @@ test("a closed group keeps its line, with the mean of what it hides", () => {
 
 test("only measures that there are numbers for are offered", () => {
   assert.deepEqual(measuresOf(groups, {}), ["relative", "change"]);
+  assert.deepEqual(measuresOf([{ ...groups[1], core: true, rows: [row("a", null, 0.1)] }, groups[1]], {}), ["moved"]);
   assert.deepEqual(measuresOf([{ ...groups[0], rows: [row("a", null, 0.2)] }], { a: 0.1 }), ["moved", "here"]);
 });
 

@@ -26,10 +26,10 @@ export const MEASURES = {
 /** @param {Row} row @param {Measure} measure @param {Record<string, number>} here */
 export const valueOf = (row, measure, here) => (measure === "here" ? (here[row.name] ?? null) : row[measure]);
 
-/** The measures that there are numbers for. @param {Group[]} groups @param {Record<string, number>} here @returns {Measure[]} */
+/** The measures that there are numbers for, of what the delta itself sits on. @param {Group[]} groups @param {Record<string, number>} here @returns {Measure[]} */
 export function measuresOf(groups, here) {
   const all = /** @type {Measure[]} */ (Object.keys(MEASURES));
-  return all.filter((measure) => groups.some((group) => group.rows.some((row) => valueOf(row, measure, here) !== null)));
+  return all.filter((measure) => coreOf(groups).some((group) => group.rows.some((row) => valueOf(row, measure, here) !== null)));
 }
 
 /**
@@ -58,10 +58,15 @@ export function linesOf(groups, { measure, order, here, closed }) {
   });
 }
 
-/** The longest bar: what the delta itself sits on; a trained head would dwarf that. @param {Group[]} groups @param {Measure} measure @param {Record<string, number>} here */
-function longestOf(groups, measure, here) {
+/** Without what was trained beside the delta, if there is anything else. @param {Group[]} groups */
+function coreOf(groups) {
   const core = groups.filter((group) => group.core);
-  return Math.max(0, ...(core.length ? core : groups).flatMap((group) => group.rows.map((row) => valueOf(row, measure, here) ?? 0)));
+  return core.length ? core : groups;
+}
+
+/** The longest bar of the delta itself; a trained head's would dwarf it. @param {Group[]} groups @param {Measure} measure @param {Record<string, number>} here */
+function longestOf(groups, measure, here) {
+  return Math.max(0, ...coreOf(groups).flatMap((group) => group.rows.map((row) => valueOf(row, measure, here) ?? 0)));
 }
 
 /**

@@ -12,13 +12,16 @@ const FOOT = 2;
 const MOST_NAMED = 16;
 
 /**
+ * None for a change that is no low-rank product.
+ *
  * @param {Row} row
  * @param {number} highest the largest singular value of the delta, for one scale throughout
  */
 export function spectrum(row, highest) {
   const { values } = row;
-  if (!values.length) return h("p", { class: "dnb-muted" }, "This change is no low-rank product, so it has no few singular values to show.");
-  if (!values[0]) return h("p", { class: "dnb-muted" }, "All singular values are 0: nothing is learned here yet.");
+  if (!values.length) return null;
+  const title = h("h4", {}, "Singular values of ΔW, largest first");
+  if (!values[0]) return h("div", {}, title, h("p", { class: "dnb-muted" }, "All are 0: nothing is learned here yet."));
   const step = (WIDE - 2 * LEFT) / values.length;
   const tall = HIGH - FOOT;
   const bars = values.map((value, at) => {
@@ -36,5 +39,5 @@ export function spectrum(row, highest) {
   const more = values.length > MOST_NAMED ? ` … ${values.length - MOST_NAMED} more` : "";
   const numbers = h("p", { class: "dnb-spectrum-numbers dnb-mono" }, values.slice(0, MOST_NAMED).map((value) => figure(value)).join("  ") + more);
   const scale = h("p", { class: "dnb-hint" }, `On one scale for all modules; the highest bar would be ${figure(highest)}.`);
-  return h("div", {}, picture, numbers, scale);
+  return h("div", {}, title, picture, numbers, scale);
 }
