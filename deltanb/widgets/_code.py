@@ -66,10 +66,13 @@ def done(bench: Workbench) -> dict[str, Any]:
 
 def _delta(delta: Any) -> dict[str, Any]:
     last = delta.declarations[-1] if delta.declarations else None
+    added = sum(parameter.numel() for parameter in delta.parameters())
+    took = sum(entry.aside.numel() for entry in delta.owned.values() if entry.core)
     inward = [host for host in delta.hosts if host in getattr(delta, "before", ())]
     return {
         "name": delta.name,
         "type": delta.delta_type,
+        "parameters": added + took,
         "options": delta.config.options(),
         "hosts": list(delta.hosts),
         "inward": inward,

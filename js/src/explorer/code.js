@@ -23,7 +23,7 @@ export function mountCode(el, store, model, signal) {
   const said = h("span", { class: "dnb-said", role: "status" });
   const draft = block("Copy", "What is typed", said);
   const done = block("Copy what was done", "What was done", said);
-  const panel = h("div", { role: "tabpanel", class: "dnb-code-panel", id: newId("code"), tabindex: "0" }, draft.element, done.element);
+  const panel = h("div", { role: "tabpanel", class: "dnb-code-panel", id: newId("code") }, draft.element, done.element);
   let chosen = 0;
   const draw = () => {
     draft.show(pending(chosen, store, model).join("\n"));
@@ -68,7 +68,7 @@ function tabList(panel, chosen) {
 function block(copy, heading, said) {
   const code = h("code", {});
   const words = h("button", { type: "button", class: "dnb-button dnb-copy", onclick: () => copyText(code.textContent ?? "", code, (/** @type {string} */ text) => fill(said, text)) }, copy);
-  const element = h("div", { class: "dnb-code-block" }, h("div", { class: "dnb-code-line" }, h("span", { class: "dnb-hint" }, heading), words), h("pre", { class: "dnb-code-text" }, code));
+  const element = h("div", { class: "dnb-code-block" }, h("div", { class: "dnb-code-line" }, h("span", { class: "dnb-hint" }, heading), words), h("pre", { class: "dnb-code-text", tabindex: "0" }, code));
   const show = (/** @type {string} */ text) => {
     element.hidden = !text;
     if (code.textContent !== text) code.textContent = text;

@@ -4,10 +4,10 @@ import { fill, h, newId, s } from "../ui/dom.js";
 import { layout } from "./diagram_layout.js";
 import { specOf } from "./diagram_table.js";
 
-/** @import { HostView } from "./diagram_table.js" */
-/** @import { Line, Node } from "./diagram_layout.js" */
+/** @import { HostView, Spec } from "./diagram_table.js" */
+/** @import { Layout, Line, Node } from "./diagram_layout.js" */
 
-const NARROW = 34; // in letters' heights
+const SMALLEST = 0.85; // a drawing that would have to shrink further stands upright
 const UNIT = 15; // the letters' size in the drawing
 
 /**
@@ -19,16 +19,18 @@ export function diagram(signal) {
   const figure = h("figure", { class: "dnb-diagram" });
   /** @type {{type: string, host: HostView, options: Record<string, any>} | null} */
   let shown = null;
-  let upright = false;
   const draw = () => {
-    if (shown) fill(figure, ...drawn(shown.type, shown.host, shown.options, upright));
+    if (!shown) return;
+    const spec = specOf(shown.type, shown.host, shown.options);
+    const flat = layout(spec, shown.host, false);
+    const letter = parseFloat(getComputedStyle(figure).fontSize);
+    const upright = figure.clientWidth > 0 && figure.clientWidth < (flat.width / UNIT) * letter * SMALLEST;
+    fill(figure, ...drawn(shown, spec, upright ? layout(spec, shown.host, true) : flat, upright));
   };
+  let width = 0;
   const observer = new ResizeObserver(() => {
-    const narrow = figure.clientWidth > 0 && figure.clientWidth < NARROW * parseFloat(getComputedStyle(figure).fontSize);
-    if (narrow !== upright) {
-      upright = narrow;
-      draw();
-    }
+    if (figure.clientWidth !== width) draw();
+    width = figure.clientWidth;
   });
   observer.observe(figure);
   signal.addEventListener("abort", () => observer.disconnect());
@@ -40,10 +42,8 @@ export function diagram(signal) {
   return { element: figure, show };
 }
 
-/** @param {string} type @param {HostView} host @param {Record<string, any>} options @param {boolean} upright */
-function drawn(type, host, options, upright) {
-  const spec = specOf(type, host, options);
-  const found = layout(spec, host, upright);
+/** @param {{type: string, host: HostView}} shown @param {Spec} spec @param {Layout} found @param {boolean} upright */
+function drawn({ type, host }, spec, found, upright) {
   const [title, words] = [newId("title"), newId("says")];
   const picture = s(
     "svg",
@@ -65,7 +65,9 @@ function edge({ points, label, delta, to }) {
   const kind = delta ? "dnb-way dnb-way-delta" : "dnb-way";
   const path = s("polyline", { class: kind, points: points.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" ") });
   const [start, end] = [points[0], points[points.length - 1]];
-  const words = label ? s("text", { class: "dnb-note", x: (start[0] + end[0]) / 2, y: (start[1] + end[1]) / 2 - 8 }, label) : null;
+  const [x, y] = [(start[0] + end[0]) / 2, (start[1] + end[1]) / 2];
+  const beside = start[0] === end[0] ? { x: x + 10, y: y + 5, style: { "text-anchor": "start" } } : { x, y: y - 8 };
+  const words = label ? s("text", { class: "dnb-note", ...beside }, label) : null;
   const head = to && to.text ? s("polygon", { class: delta ? "dnb-head-arrow dnb-head-delta" : "dnb-head-arrow", points: headAt(points[points.length - 2], end, to) }) : null;
   return s("g", {}, path, head, words);
 }

@@ -27,6 +27,7 @@ const SIZES = /** @type {Record<string, [number, number]>} */ ({
 const GAP = 24;
 const ACROSS = 92;
 const EDGE = 12;
+const LETTER = 9.1; // the width of one
 
 /**
  * @param {Spec} spec
@@ -38,6 +39,7 @@ export function layout(spec, host, upright) {
   const size = (/** @type {Node} */ node) => (upright ? node.h : node.w);
   const across = upright ? 165 : ACROSS;
   const { main, fork, join, chain } = ways(spec, host);
+  if (upright) for (const node of chain) if (node.note) node.w = Math.max(node.w, node.note.length * 8.6 + 30);
   const length = (/** @type {Node[]} */ nodes) => nodes.reduce((sum, node) => sum + size(node) + GAP, 0);
   const [before, between, after] = fork
     ? [main.slice(0, main.indexOf(fork) + 1), main.slice(main.indexOf(fork) + 1, main.indexOf(join)), main.slice(main.indexOf(join))]
@@ -64,7 +66,7 @@ export function layout(spec, host, upright) {
 /** @param {string} shape @param {string} text @param {Partial<Node>} [rest] @returns {Node} */
 function made(shape, text, rest = {}) {
   const [w, h] = SIZES[shape];
-  const wide = Math.max(w, text.length * (shape === "word" ? 9 : 8.6) + (shape === "word" ? 2 : 20), (rest.note?.length ?? 0) * 7.6);
+  const wide = Math.max(w, text.length * LETTER + (shape === "word" ? 10 : 20), (rest.note?.length ?? 0) * 8);
   return { shape: /** @type {any} */ (shape), text, w: shape === "join" || shape === "dot" ? w : wide, h, x: 0, y: 0, ...rest };
 }
 

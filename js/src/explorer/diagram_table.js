@@ -1,6 +1,8 @@
 // What each delta type does to a host, as a table: where it sits, what it adds, how the two come together. Pure data in, pure
 // data out; diagram.js draws it.
 
+/** @import { Row, Structure } from "../structure/structure.js" */
+
 /**
  * @typedef {"narrow" | "wide" | "round" | "box" | "rows"} Shape
  * @typedef {object} Part one thing that the delta adds
@@ -33,6 +35,8 @@ function bottleneck(from, small, to, options, extra = ["", ""]) {
 
 /** @param {HostView} host @param {Record<string, any>} options */
 const divided = ({ to }, { reduction_factor: factor }) => (to ? Math.floor(to / factor) : `d/${factor}`);
+
+const MOST = 2;
 
 /** @type {Record<string, (host: HostView, options: Record<string, any>) => Omit<Spec, "source"> & {source?: boolean}>} */
 const TYPES = {
@@ -88,8 +92,8 @@ const TYPES = {
     const rows = [{ shape: "rows", text: `${options.prefix_token_num} keys, values`, note: host.to ? `of ${host.to}` : "" }];
     /** @type {Part[]} */
     const network = options.reparameterize ? [{ shape: "box", text: "network", note: `${options.embed_dim}→${options.mid_dim}` }] : [];
-    const made = options.reparameterize ? "made by a small network, " : "";
-    return { where: "into", source: true, chain: [...network, ...rows], join: "", says: `${options.prefix_token_num} rows, ${made}come before the text's own keys and values in ${host.label}.` };
+    const made = options.reparameterize ? "made by a small network," : "";
+    return { where: "into", source: true, chain: [...network, ...rows], join: "", says: `${options.prefix_token_num} rows${made && `, ${made}`} come before the text's own keys and values in ${host.label}.` };
   },
   soft_prompt: (host, options) => ({
     where: "front",
@@ -114,7 +118,7 @@ export function specOf(type, host, options) {
 
 export const DRAWN = Object.keys(TYPES);
 
-/** @param {import("../structure/structure.js").Structure} structure @param {import("./draft.js").FullDraft} draft @returns {HostView} */
+/** @param {Structure} structure @param {import("./draft.js").FullDraft} draft @returns {HostView} */
 export function hostView(structure, draft) {
   if (draft.type === "soft_prompt") return { label: "embeddings", kind: "", facts: "e", from: 0, to: structure.prompt?.[1] ?? 0 };
   const at = draft.type === "ia3" && !draft.inward.includes(draft.hosts[0]) ? draft.hosts[0] : (draft.inward[0] ?? draft.hosts[0]);
@@ -124,7 +128,7 @@ export function hostView(structure, draft) {
   const pair = draft.type === "parallel_adapter" && draft.patterns.length > 1 && draft.patterns[0] !== draft.patterns[1];
   const second = pair ? draft.hosts.map((one) => structure.rows[structure.rowOf[one]]).find((one) => one.label !== row.label) : undefined;
   return {
-    label: row.label.replace(/^\d.*$/, row.type),
+    label: labelOf(structure, draft.hosts, row),
     kind: row.type,
     facts,
     from: facts === "a" ? 0 : from,
@@ -132,4 +136,11 @@ export function hostView(structure, draft) {
     inward: draft.inward.includes(at),
     second: second?.label,
   };
+}
+
+/** What the hit modules of a row are called, each once. @param {Structure} structure @param {number[]} hosts @param {Row} row */
+function labelOf(structure, hosts, row) {
+  const own = hosts.filter((at) => structure.rowOf[at] === row.id).map((at) => /** @type {string} */ (structure.names[at].split(".").at(-1)));
+  const labels = [...new Set(own)].filter((label) => !/^\d+$/.test(label));
+  return labels.length > MOST ? `${labels.slice(0, MOST).join(", ")}, …` : labels.join(", ") || row.type;
 }

@@ -109,13 +109,19 @@ export function costOfRows({ structure, match }, draft, dims = {}) {
   return each;
 }
 
+/** Parameters of the deltas that would be attached: one of the same name makes way. @param {FullDraft} draft @param {Model} model @param {number} added */
+export function brought(draft, model, added) {
+  /** @type {{name: string, parameters: number}[]} */
+  const attached = model.get("done")?.deltas ?? [];
+  return attached.reduce((sum, one) => (one.name === (draft.name || draft.type) ? sum : sum + one.parameters), added);
+}
+
 /**
  * Parameters that would train after `freeze` with these words; null where only the kernel can tell.
  *
- * @param {Structure} structure @param {string[]} words @param {number} added by the delta of the panel
+ * @param {Structure} structure @param {string[]} words @param {number} brought by all deltas
  */
-export function wouldTrain(structure, words, added) {
-  const brought = structure.totals[2] + added;
+export function wouldTrain(structure, words, brought) {
   const patterns = words.filter((word) => word !== "deltas");
   let sum = words.includes("deltas") ? brought : 0;
   if (!patterns.length) return sum;

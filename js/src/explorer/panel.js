@@ -5,7 +5,7 @@ import { field, h, newId } from "../ui/dom.js";
 import { put, watch } from "../ui/model.js";
 import { diagram } from "./diagram.js";
 import { hostView } from "./diagram_table.js";
-import { costOfRows, costs, draftOf, wouldTrain } from "./draft.js";
+import { brought, costOfRows, costs, draftOf, wouldTrain } from "./draft.js";
 import { foreignStrip } from "./foreign.js";
 import { Actions } from "./panel_actions.js";
 import { Form } from "./panel_form.js";
@@ -16,7 +16,8 @@ import { NumberList } from "./panel_numbers.js";
 /** @typedef {{hosts: number, parameters: number, bytes: number, share: number}} Exact */
 
 const PAUSE = 350;
-const OWN = ["delta_type", "delta_name", "delta_options", "freeze_exclude", "batch", "length"];
+const TAKES = new Set(["bitfit", "ln_tuning"]); // train what is there
+const OWN = ["delta_type", "delta_name", "delta_options", "freeze_exclude", "batch", "length", "done"];
 
 /**
  * @param {HTMLElement} el
@@ -83,10 +84,11 @@ class Panel {
         added,
         hosts: counted.cost?.hosts ?? draft.hosts.length,
         bytes: counted.cost?.bytes ?? null,
-        trains: added === null ? null : wouldTrain(store.structure, draft.freeze, added),
+        trains: added === null ? null : wouldTrain(store.structure, draft.freeze, brought(draft, model, added)),
+        takes: TAKES.has(draft.type),
         memory: null,
         asked: counted.asked,
-        why: counted.refused || (draft.typed || draft.waiting ? "" : `No pattern is typed: ${draft.type} goes where it usually sits, ${draft.description.roles.join(", ")}.`),
+        why: counted.refused || usualPlace(draft),
       },
       store.structure,
       { batch: model.get("batch"), length: model.get("length") },
@@ -138,3 +140,9 @@ class Panel {
 
 /** @param {import("./draft.js").FullDraft} draft */
 const asked = ({ type, patterns, exclude, options }) => ({ delta_type: type, patterns, exclude, options });
+
+/** Where it goes if nothing is typed. @param {import("./draft.js").FullDraft} draft */
+function usualPlace({ typed, waiting, type, description }) {
+  if (typed || waiting || type === "soft_prompt") return "";
+  return `No pattern is typed: ${type} goes where it usually sits, ${description.roles.join(", ")}.`;
+}

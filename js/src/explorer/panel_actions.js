@@ -2,6 +2,7 @@
 
 import { NoKernel, Refused, ask } from "../ui/ask.js";
 import { fill, h, newId, number } from "../ui/dom.js";
+import { watch } from "../ui/model.js";
 
 /** @import { Model } from "../ui/model.js" */
 /** @import { Store } from "./store.js" */
@@ -18,7 +19,6 @@ export class Actions {
    * @param {Record<string, () => [string, Record<string, any>]>} verbs for each button the verb to ask for, and with what
    */
   constructor(store, model, signal, verbs) {
-    Object.assign(this, { store, model, signal });
     this.store = store;
     this.model = model;
     this.signal = signal;
@@ -28,7 +28,22 @@ export class Actions {
     /** @type {Map<string, HTMLButtonElement>} */
     this.buttons = new Map(Object.entries(verbs).map(([name, wanted], at) => [name, this.#button(name, wanted, at === 0)]));
     const idle = h("p", { class: "dnb-hint" }, "This page has no kernel behind it: patterns and predictions work, attaching needs the notebook. The code below does the same there.");
+    this.lines = this.#done();
+    watch(model, "done", () => this.#elsewhere(), signal);
     this.element = h("div", { class: "dnb-actions" }, model.kernel === false ? idle : [h("div", { class: "dnb-buttons" }, [...this.buttons.values()]), this.reason], this.said);
+  }
+
+  #done() {
+    return /** @type {string[]} */ (this.model.get("done")?.lines ?? []);
+  }
+
+  /** Something was done by another button, or in a cell. */
+  #elsewhere() {
+    const [old, now] = [this.lines, this.#done()];
+    this.lines = now;
+    if (this.busy || old.join("\n") === now.join("\n")) return;
+    const [word, line] = now.length < old.length ? ["Undone", old[now.length]] : ["Done", now[now.length - 1]];
+    fill(this.said, h("p", {}, h("b", {}, `${word}: `), h("code", {}, line)));
   }
 
   /** Forbid a button, in words; "" allows it. @param {string} name @param {string} why */

@@ -8,6 +8,7 @@ import { fill, h, number, percent, size } from "../ui/dom.js";
 /**
  * @typedef {object} Numbers
  * @property {number | null} added @property {number} hosts @property {number | null} bytes @property {number | null} trains
+ * @property {boolean} takes whether what is added is mostly the backbone's own
  * @property {{bytes: number, fits: boolean, words: string} | null} memory @property {boolean} asked whether the kernel is being asked
  * @property {string} why in words, where nothing can be said
  */
@@ -22,10 +23,10 @@ export class NumberList {
   show(numbers, structure, { batch, length }) {
     const total = structure.totals[0] - structure.totals[2];
     const unknown = numbers.asked ? "asking the kernel …" : "–";
-    const trains = numbers.trains === null ? unknown : h("span", {}, number(numbers.trains), " ", h("span", { class: "dnb-hint" }, percent(numbers.trains, total + (numbers.added ?? 0))));
+    const trains = numbers.trains === null ? unknown : h("span", {}, number(numbers.trains), " ", h("span", { class: "dnb-hint" }, percent(numbers.trains, total + (numbers.takes ? 0 : (numbers.added ?? 0)))));
     fill(
       this.element,
-      pair(`Added, on ${number(numbers.hosts)} ${numbers.hosts === 1 ? "module" : "modules"}`, numbers.added === null ? unknown : h("b", {}, `+${number(numbers.added)}`)),
+      pair(`${numbers.takes ? "Trained" : "Added"}, on ${number(numbers.hosts)} ${numbers.hosts === 1 ? "module" : "modules"}`, numbers.added === null ? unknown : h("b", {}, `${numbers.takes ? "" : "+"}${number(numbers.added)}`)),
       pair("Would train after freezing", trains),
       pair("Delta file", numbers.bytes === null ? unknown : size(numbers.bytes)),
       numbers.memory ? pair(`Training memory, batch ${batch} × ${length} tokens`, memory(numbers.memory)) : null,

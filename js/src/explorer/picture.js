@@ -120,7 +120,7 @@ export class Picture {
     this.percent.textContent = `${Math.round(this.view.zoom * 100)} %`;
     this.openButton.disabled = !this.opens;
     this.closeButton.disabled = !this.closes;
-    this.depth.disabled = this.source.alone;
+    for (const control of [this.depth.parentElement, this.openButton, this.closeButton]) if (control) control.hidden = this.source.alone;
     this.depth.value = String(depthOf(this.store));
   }
 

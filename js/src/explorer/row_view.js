@@ -74,7 +74,7 @@ function nameParts(item) {
   const { row } = item;
   const parts = [item.before ? h("span", { class: "dnb-row-before" }, item.before) : null];
   parts.push(h("b", { class: row.folded || /^\d/.test(item.label) ? "dnb-folded" : row.delta ? "dnb-delta" : "" }, item.label));
-  parts.push(h("span", { class: "dnb-type" }, row.type));
+  parts.push(h("span", { class: "dnb-type", title: row.type }, row.type));
   const [first] = row.parameters;
   if (first && !row.children.length) parts.push(h("span", { class: "dnb-shape" }, `[${first[1].join(", ")}]`));
   if (item.canSplit) parts.push(splitButton(item));
