@@ -16,11 +16,14 @@ __all__ = ["page"]
 
 # How the bundler writes the end of a module. A module inside a page exports nothing, so it is handed over by name.
 _EXPORT = re.compile(r"export\s*\{\s*([\w$]+) as default\s*\}\s*;?\s*$")
+# What the page says of itself, the browser enforces: nothing is fetched from anywhere.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; worker-src blob:; img-src data: blob:"
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="generator" content="deltanb">
 <title>{title}</title>
 <style>
@@ -51,9 +54,12 @@ def page(widget: DeltaWidget, title: str = "") -> str:
     stem = widget.file_stem
     script = (STATIC / f"{stem}.js").read_text(encoding="utf-8")
     handed = _EXPORT.sub(r"globalThis.dnbWidget=\1;", script)
-    state = json.dumps(widget.export_state(), separators=(",", ":"), ensure_ascii=False)
+    exported = widget.export_state()
+    state = json.dumps(exported, separators=(",", ":"), ensure_ascii=False)
+    shown = exported.get("structure", {}).get("type", "")
     return _PAGE.format(
-        title=escape(title or f"deltanb: {stem}"),
+        policy=_POLICY,
+        title=escape(title or " · ".join(filter(None, [shown, f"deltanb {stem}"]))),
         style=(STATIC / f"{stem}.css").read_text(encoding="utf-8"),
         # "<" can end a script or begin a comment in the middle of a text; the escape means the same to JSON and to JavaScript.
         state=state.replace("<", "\\u003c"),
