@@ -258,6 +258,33 @@ def test_a_display_that_breaks_does_not_break_the_run(bench: Workbench) -> None:
     assert "no front end" in run.notes[0]
 
 
+def test_a_run_that_cannot_be_shown_does_not_start(bench: Workbench) -> None:
+    class Broken(Live):
+        def open(self) -> None:
+            raise ConnectionError
+
+    before, code = logits(bench), bench.code()
+    with pytest.raises(ConnectionError):
+        bench.train(background=True, **{**FAST, "display": Broken()})
+    assert (bench.training, bench.code()) == (None, code)
+    assert torch.equal(logits(bench), before)
+    assert bench.train(max_steps=1, **FAST).steps == 1
+
+
+def test_measuring_is_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deltanb.training import Progress, _progress
+
+    clock = [0.0]
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: clock[0])
+    progress = Progress(end=4)
+    progress.begin()
+    clock[0] = 2.0
+    with progress.during("measuring", 10, Live()):
+        clock[0] = 10.0
+    progress.step({"step": 1, "loss": 1.0, "lr": 0.1, "accuracy": 0.5, "seconds": 10.0}, texts=8, share=0.25, after=0.0)
+    assert (progress.rate, progress.left) == (4.0, 30.0)
+
+
 def test_a_run_cannot_wait_for_itself(bench: Workbench) -> None:
     said: list[str] = []
 

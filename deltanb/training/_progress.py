@@ -32,13 +32,14 @@ class Progress:
         accuracies: (step, accuracy) measured so far.
         levels: accuracies to compare with.
         share: of the present phase that is done, 0 to 1.
-        rate: texts a second; 0 while unknown.
+        rate: texts a second of training, measuring left out; 0 while unknown.
         left: seconds to go; negative while unknown.
         seconds: gone since the start, earlier runs included.
         memory: megabytes that the process holds.
         peak: the most that it has held since the start of this run.
         gpu: the most that it has held on a GPU; 0 without one.
         began: when the first step of this run began, on the monotonic clock.
+        aside: seconds since then that were no training.
     """
 
     preface: str = ""
@@ -57,6 +58,7 @@ class Progress:
     peak: float = 0.0
     gpu: float = 0.0
     began: float = field(default_factory=time.monotonic)
+    aside: float = 0.0
 
     @classmethod
     def after(cls, history: list[dict[str, float]]) -> Progress:
@@ -74,6 +76,10 @@ class Progress:
             parts.append(f"{duration(self.left)} left")
         return " · ".join([*parts, memory()])
 
+    def begin(self) -> None:
+        """The first step begins now."""
+        self.began, self.aside = time.monotonic(), 0.0
+
     def step(self, row: dict[str, float], *, texts: int, share: float, after: float) -> None:
         """A step is done.
 
@@ -88,7 +94,7 @@ class Progress:
         self.losses.append(row["loss"])
         self.learning_rates.append(row["lr"])
         self.accuracies += measured([row])
-        self.rate = texts / passed
+        self.rate = texts / max(1e-6, passed - self.aside)
         self.left = passed / min(1.0, share) - passed + after
         self.seconds = row["seconds"]
         self.weigh()
@@ -101,7 +107,7 @@ class Progress:
     @contextmanager
     def during(self, name: str, count: int, live: Live) -> Iterator[Callable[[int], None]]:
         """A phase that is no training, shown with its own progress; gives a function that takes how much of ``count`` is done."""
-        before = self.share
+        before, since = self.share, time.monotonic()
 
         def done(so_far: int) -> None:
             self.share = so_far / count
@@ -113,6 +119,7 @@ class Progress:
             yield done
         finally:
             self.phase, self.share = "", before
+            self.aside += time.monotonic() - since
 
 
 def measured(history: list[dict[str, float]]) -> list[tuple[int, float]]:

@@ -206,7 +206,7 @@ class Run:
         import transformers
 
         transformers.set_seed(self._seeded().seed)
-        self.progress.began = time.monotonic()
+        self.progress.begin()
         with self._short_way():
             self.trainer.train()
         self.interrupted = self.steps < self.plan.steps and self._asked_to_stop()

@@ -152,10 +152,11 @@ class Learn(Core):
                 return work()
             raise AssertionError  # the step never swallows an error
 
-        self.training = run
+        before, self.training = self.training, run
         try:
             run.start(whole)
         except BaseException:
+            self.training = before
             held.__exit__(*sys.exc_info())
             raise
         step.shield.leave()
