@@ -12,6 +12,7 @@ import { parameterNames, secondNames, stored } from "./stored.js";
 /** What is typed in the two boxes, matched against the store's structure. */
 export class Matching {
   /** @type {LiveMatcher} */ #matcher;
+  #frame = 0;
   #asked = { pattern: "", exclude: "" };
 
   /**
@@ -25,7 +26,7 @@ export class Matching {
     this.signal = signal;
     this.#matcher = this.#made();
     store.on("structure", () => this.#renew(), signal);
-    signal.addEventListener("abort", () => this.#matcher.stop());
+    signal.addEventListener("abort", () => (this.#matcher.stop(), cancelAnimationFrame(this.#frame)));
   }
 
   /**
@@ -71,6 +72,10 @@ export class Matching {
   /** @param {import("../addressing/match.js").Match | null} found */
   #put(found) {
     this.store.match = stored(found, this.store.structure);
-    this.store.tell("match");
+    // A key stroke only matches; what follows from it is drawn once a frame.
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.store.tell("match");
+    });
   }
 }

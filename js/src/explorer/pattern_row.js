@@ -44,9 +44,13 @@ export function patternRow({ store, model, matching, signal }) {
     matching.update(pattern.value, exclude.value);
     send();
   };
-  let frame = 0;
+  let waits = false;
+  const soon = () => {
+    if (!waits) queueMicrotask(draw);
+    waits = true;
+  };
   const draw = () => {
-    frame = 0;
+    waits = false;
     const { match } = store;
     drawChips(chips, match);
     const words = sentence(store, pattern.value);
@@ -56,8 +60,8 @@ export function patternRow({ store, model, matching, signal }) {
   for (const input of [pattern, exclude]) input.addEventListener("input", typed, { signal });
   for (const input of [pattern, exclude]) input.addEventListener("change", send, { signal });
   watch(model, ["pattern", "exclude"], heard, signal);
-  store.on(["match", "plan", "structure"], () => void (frame ||= requestAnimationFrame(draw)), signal);
-  signal.addEventListener("abort", () => (clearTimeout(pause), cancelAnimationFrame(frame)));
+  store.on(["match", "plan", "structure"], soon, signal);
+  signal.addEventListener("abort", () => clearTimeout(pause));
   heard();
   draw();
   const fields = h("div", { class: "dnb-pattern-fields" }, field("Pattern", pattern), field("Exclude", exclude));

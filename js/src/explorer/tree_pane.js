@@ -16,7 +16,7 @@ const LINES = 24;
 export class TreePane {
   #parts = new Set();
   #split = new Set();
-  #frame = 0;
+  #waits = false;
   /** Lists of layers that are hit themselves, and so need a line of their own. */
   #kept = "";
   #narrow = false;
@@ -49,7 +49,6 @@ export class TreePane {
     this.element = this.tree.element;
     store.on(["structure", "open"], () => this.#list(), signal);
     store.on(["match", "plan", "also", "selection"], () => this.#soon(), signal);
-    signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame));
     this.#list();
   }
 
@@ -110,10 +109,12 @@ export class TreePane {
     return [...match.rows.keys()].filter((id) => structure.rows[id].type === "ModuleList").join();
   }
 
-  /** Once for each picture that the screen shows, however much has changed. */
+  /** Once, however much changes at a time. */
   #soon() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#waits) return;
+    this.#waits = true;
+    queueMicrotask(() => {
+      this.#waits = false;
       if (this.#narrow || this.#keptNow() !== this.#kept) return this.#list();
       if (this.tally.match !== this.store.match) this.tally = new Tally(this.store);
       this.tree.paint();
