@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 import xml.etree.ElementTree as ET
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -21,8 +23,6 @@ from deltanb.widgets.explorer import Explorer
 from tests.families import fresh
 
 if TYPE_CHECKING:
-    import pytest
-
     from deltanb.folding import FoldedNode
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -112,6 +112,14 @@ def test_whatever_is_open_every_module_is_in_one_box(data: st.DataObject, most: 
         assert row.counts == sum((counts[name] for name in names), Counts())
     drawn = sum(row.count * (1 + row.hidden) for row in shown)
     assert drawn == sum(row.count for row in visible_rows(rows).rows.walk())
+
+
+def test_another_librarys_deltas_are_drawn_as_deltas() -> None:
+    peft = pytest.importorskip("peft")
+    widget = Explorer(peft.get_peft_model(fresh("bart"), peft.LoraConfig(target_modules=["fc2"], r=2)))
+    answer = widget.on_picture()
+    drawn = re.findall(r'id="deltanb_box(\d+)" class="node row delta"', answer["svg"])
+    assert [answer["boxes"][int(at)]["address"].rpartition("fc2.")[2] for at in drawn] == ["lora_A.default", "lora_B.default"] * 2
 
 
 def test_many_different_modules_are_not_all_drawn() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from deltanb._errors import DeltaError
+from deltanb._foreign import as_deltas, foreign_deltas
 from deltanb._suggest import close
 from deltanb.addressing._split import split_patterns
 from deltanb.engine import match
@@ -107,7 +108,7 @@ class PatternWidget(DeltaWidget):
         """Called with the old structure when a new one comes."""
 
     def _look(self) -> dict[str, Any]:
-        tree = snapshot(self.model)
+        tree = as_deltas(snapshot(self.model), foreign_deltas(self.model))
         structure = payload(self.model, tree)
         if "roles" not in structure:
             structure["families"] = list(known_families())
