@@ -77,7 +77,7 @@ function block(copy, heading, said) {
 }
 
 /** @param {number} tab @param {Store} store @param {Model} model @returns {string[]} */
-function pending(tab, store, model) {
+export function pending(tab, store, model) {
   const draft = draftOf(store, model);
   if (draft.waiting) return [`# ${draft.waiting}`];
   if (tab === 0) return deltaLines(draft);
