@@ -54,6 +54,7 @@ def test_its_code_runs_and_prints_the_same(bench: Workbench, capsys: pytest.Capt
     stir(bench.delta("reviews").parameters())
     own = bench.inspect(texts=["a fine film", "it's dull"])
     held = bench.inspect()
+    bench.inspect()
     scope: dict[str, Any] = {"rows": ROWS}
     lines = bench.code().splitlines()
     assert lines[-2:] == [

@@ -34,7 +34,9 @@ class Inspect(Core):
             step.undoable = False
             report = anatomy(self.backbone_in_use, delta, given, data=self.data_set, on_text=lambda _: step.shield.check())
             words = [repr(delta.name), *([] if given is None else [repr(given)]), *(["data=data"] if self.data_set is not None else [])]
-            step.python.append(f"print({call('deltanb.anatomy', 'backbone', *words)})")
+            line = f"print({call('deltanb.anatomy', 'backbone', *words)})"
+            if [known for entry in self.steps for known in entry.python][-1:] != [line]:  # looked at twice, said once
+                step.python.append(line)
         self.undone = undone  # nothing was changed, so what was undone can still be done again
         if self.is_untrained(delta):
             report.untrained = True
