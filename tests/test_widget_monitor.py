@@ -282,6 +282,32 @@ def test_the_stop_button_asks_python_and_the_end_is_said(view: Any, bench: Workb
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_end_is_accessible(view: Any, bench: Workbench, result: TrainingResult, theme: str) -> None:
+    done, failed, held = TrainingMonitor(bench.runs), TrainingMonitor(), TrainingMonitor(stoppable=False)
+    done.show_result(result)
+    failed.show_error(DeltaError("The loss is not a number.", expected="Less.", try_="lr=1e-3"))
+    held.show(progress(3, end=9))
+    for monitor, words in ((done, result.verdict), (failed, "Try: lr=1e-3"), (held, "The notebook's stop button")):
+        view.mount("monitor", monitor.export_state(), theme)
+        view.page.get_by_text("Numbers of the curve").click()
+        assert words in view.page.locator(".dnb-monitor").inner_text()
+        assert view.page.get_by_role("button", name="Stop").count() == 0
+        assert view.serious() == []
+
+
+@pytest.mark.browser
+def test_a_kernel_that_is_gone_is_noticed(view: Any, bench: Workbench) -> None:
+    page = view.page
+    page.evaluate("window.kept = [setInterval, Date.now]; window.setInterval = (heard) => { window.tick = heard; return 0; }")
+    view.mount("monitor", running_state(bench))
+    page.evaluate("tick()")
+    assert "No news" not in page.locator(".dnb-monitor").inner_text()
+    page.evaluate("Date.now = () => kept[1].call(Date) + 25_000; tick(); [window.setInterval, Date.now] = kept")
+    assert "No news for 25 s: the kernel is busy, or gone." in page.locator(".dnb-monitor").inner_text()
+
+
+@pytest.mark.browser
 def test_names_are_text_and_not_markup(view: Any, bench: Workbench) -> None:
     evil = "<img src=x onerror=alert(1)>"
     state = running_state(bench)

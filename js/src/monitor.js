@@ -5,7 +5,7 @@ import { fill, h } from "./ui/dom.js";
 import { watch } from "./ui/model.js";
 import { makeRoot } from "./ui/root.js";
 import { charts, legend, numbers } from "./monitor/curves.js";
-import { STATUS, figures, milestone, over } from "./monitor/words.js";
+import { STATUS, duration, figures, milestone, over } from "./monitor/words.js";
 
 /** @import { Model } from "./ui/model.js" */
 
@@ -13,7 +13,8 @@ const TRAITS = [
   "status", "title", "phase", "share", "steps", "end", "losses", "rates", "accuracies", "levels", "throughput", "memory", "left",
   "seconds", "runs", "preface", "verdict", "table", "problem", "stoppable",
 ];
-const SOON = 4000; // ms after which a kernel that says nothing is spoken of
+const SOON = 4000; // ms after which an answer that has not come is spoken of
+const SILENCE = 20_000; // ms without news after which that is said: a kernel that is gone says nothing
 
 /** @param {{model: Model, el: HTMLElement, signal: AbortSignal}} view */
 function render({ model, el, signal }) {
@@ -50,8 +51,14 @@ function render({ model, el, signal }) {
   function table() {
     if (parts.details.open) fill(parts.table, numbers(state()));
   }
+  let heard = Date.now();
+  function listen() {
+    const silent = Date.now() - heard;
+    if (silent >= SILENCE && !alone && !over(before)) parts.phase.textContent = `No news for ${duration(silent / 1000)}: the kernel is busy, or gone.`;
+  }
   function update() {
     const now = state();
+    heard = Date.now();
     head(parts, now, alone);
     fill(parts.figures, ...figures(now).map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value))));
     curves();
@@ -80,7 +87,8 @@ function render({ model, el, signal }) {
   });
   sizes.observe(parts.charts);
   update();
-  return () => (sizes.disconnect(), root.remove());
+  const listening = setInterval(listen, 5000);
+  return () => (clearInterval(listening), sizes.disconnect(), root.remove());
 }
 
 /** The lasting elements. @param {() => void} stop */
