@@ -203,6 +203,10 @@ def test_ten_thousand_modules_stay_a_small_page(page: Page) -> None:
     page.page.wait_for_timeout(500)
     assert page.page.evaluate("document.querySelectorAll('.dnb *').length") < 5000
     page.page.get_by_text("Only the upper levels are drawn here").wait_for()
+    page.page.get_by_role("textbox", name="Pattern").fill("7")
+    page.page.wait_for_function("document.querySelectorAll('.dnb-hit-inside').length > 200")
+    assert page.page.locator(".dnb-hit").count() == 1  # one that is hit itself is outlined, whatever is hit inside it
+    assert "dnb-hit-inside" not in (page.page.locator(".dnb-hit").get_attribute("class") or "")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -46,7 +46,7 @@ export class Marks {
       if (!drawn) return;
       if (drawn.slot) drawn.slot.textContent = words;
       drawn.group.classList.toggle("dnb-hit", tally.own + tally.around > 0);
-      drawn.group.classList.toggle("dnb-hit-inside", tally.inside > 0 || more > 0);
+      drawn.group.classList.toggle("dnb-hit-inside", !(tally.own + tally.around) && (tally.inside > 0 || more > 0));
       if (words && !drawn.group.querySelector(".dnb-hit-ring")) drawn.group.append(ring(drawn.place, "dnb-hit-ring", 2));
       this.#label(this.boxes.all[at], at);
     });
