@@ -39,7 +39,7 @@ export class TreePane {
     this.tree = new Tree({
       label: "Structure",
       view: () => new RowView(context),
-      text: (item) => item.label,
+      text: (item) => `${item.before}${item.label}`,
       open: (items, open) => this.#open(items, open),
       choose: selectable ? (items, choice) => this.#choose(items, choice) : undefined,
       chosen: (item) => (selectable && item.row.matchable ? this.#isChosen(item) : null),
