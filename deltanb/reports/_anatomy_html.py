@@ -63,7 +63,8 @@ class _Scale:
 def _barred(value: float | None, most: float, look: str) -> str:
     if value is None:
         return ""
-    return join([bar([(look, min(1.0, value / most) if most else 0.0)], width=_WIDTH), figure(value, share=True)], " ")
+    length = min(1.0, value / most) if most else 0.0
+    return tag("span", bar([(look, length)], width=_WIDTH), " ", figure(value, share=True), style="white-space:nowrap")
 
 
 def _group(group: Group, scale: _Scale, *, is_open: bool) -> Html:
@@ -120,7 +121,7 @@ def _comparison(one: Comparison) -> list[list[str]]:
 
 def _probability(value: float, look: str, *, first: bool) -> Html:
     number = tag("span", f"{value:.3f}" + (" ✓" if first else ""), style="font-weight:bold" if first else "")
-    return join([bar([(look, value)], width=70), number], " ")
+    return tag("span", bar([(look, value)], width=70), " ", number, style="white-space:nowrap")
 
 
 def _words(report: AnatomyReport) -> list[str]:

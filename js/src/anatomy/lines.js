@@ -17,10 +17,10 @@
 
 /** What each measure is called. @type {Record<Measure, string>} */
 export const MEASURES = {
-  relative: "change of the weights, ‖ΔW‖ / ‖W‖",
-  change: "change of the weights, ‖ΔW‖",
-  moved: "activations moved, ‖Δh‖ / ‖h‖",
-  here: "moved on the sentence typed last",
+  relative: "weights, ‖ΔW‖ / ‖W‖",
+  change: "weights, ‖ΔW‖",
+  moved: "activations, ‖Δh‖ / ‖h‖",
+  here: "activations, typed sentence",
 };
 
 /** @param {Row} row @param {Measure} measure @param {Record<string, number>} here */
