@@ -8,7 +8,7 @@ import torch
 
 from deltanb._errors import DeltaError
 from deltanb.addressing import pattern_hits
-from deltanb.engine import DELTA_TYPES, host_dims, match, plan
+from deltanb.engine import DELTA_TYPES, host_dims, host_facts, match, plan, training_memory
 from deltanb.engine.auto import AutoDeltaConfig
 from deltanb.roles import roles_of
 from deltanb.structure import module_names
@@ -61,7 +61,18 @@ PATTERNS: dict[str, list[list[str]]] = {
 def cases_of(name: str) -> dict[str, Any]:
     """One of the models as the browser gets it, and what each request gives."""
     model = _made(name)
-    return {"model": {**payload(model), "dims": host_dims(model)}, "cases": list(_cases(name, model))}
+    described = {**payload(model), "dims": host_dims(model)}
+    memory = [training_memory(model, 4, 16), _adapted(name)]
+    return {"model": described, "cases": list(_cases(name, model)), "memory": memory}
+
+
+def _adapted(name: str) -> dict[str, int]:
+    """Memory with an adapter after every linear layer, all else frozen."""
+    model = _made(name)
+    names = [module for module in module_names(model) if (host_facts(model, module) or "-")[0] in ("l", "c")]
+    if name != "tuned":
+        of_type("adapter", model, modified_modules=names).freeze_module(exclude=["deltas"])
+    return training_memory(model, 4, 16)
 
 
 def _made(name: str) -> nn.Module:

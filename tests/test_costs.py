@@ -52,7 +52,7 @@ def _write(found: Mapping[str, Any]) -> None:
 def _lines(part: Any) -> str:
     if isinstance(part, list):
         return "[\n" + ",\n".join(map(_text, part)) + "\n]"
-    return f'{{"model":{_text(part["model"])},\n"cases":{_lines(part["cases"])}}}'
+    return f'{{"model":{_text(part["model"])},\n"memory":{_text(part["memory"])},\n"cases":{_lines(part["cases"])}}}'
 
 
 def _text(value: Any) -> str:

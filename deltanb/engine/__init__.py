@@ -11,6 +11,7 @@ from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._gradients import dead_parameters
 from deltanb.engine._hosts import match
 from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
+from deltanb.engine._memory import PROCESS_BYTES, score_heads, training_memory
 from deltanb.engine._merged import merged_originals
 from deltanb.engine._merging import Effect, set_merged
 from deltanb.engine._movement import Moved, Passes, places_of, side_by_side
@@ -34,6 +35,7 @@ from deltanb.engine.soft_prompt import SoftPromptConfig, SoftPromptLayer, SoftPr
 
 __all__ = [
     "DELTA_TYPES",
+    "PROCESS_BYTES",
     "AdapterConfig",
     "AdapterLayer",
     "AdapterModel",
@@ -98,11 +100,13 @@ __all__ = [
     "plan",
     "prompt_place",
     "restore_declarations",
+    "score_heads",
     "set_apart",
     "set_merged",
     "side_by_side",
     "snapshot_declarations",
     "snapshot_ownership",
+    "training_memory",
     "unfreeze",
     "use",
     "weight_changes",

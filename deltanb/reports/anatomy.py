@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deltanb.engine import effective_rank, first_energy
 from deltanb.reports._base import Report
 from deltanb.reports._text import columns, plural
 from deltanb.reports.curve import sparkline
@@ -50,11 +49,15 @@ class AnatomyRow:
     @property
     def effective_rank(self) -> float | None:
         """Over how many directions the change spreads; None without singular values."""
+        from deltanb.engine import effective_rank  # brings torch
+
         return effective_rank(self.singular_values) if self.singular_values else None
 
     @property
     def first_energy(self) -> float | None:
         """Share of ‖ΔW‖² in the strongest direction; None without singular values."""
+        from deltanb.engine import first_energy
+
         return first_energy(self.singular_values) if self.singular_values else None
 
 

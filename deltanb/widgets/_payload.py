@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from deltanb._foreign import as_deltas, foreign_deltas, summary
-from deltanb.engine import deltas, host_facts, prompt_place
+from deltanb.engine import deltas, host_facts, prompt_place, score_heads
 from deltanb.folding import fold
 from deltanb.roles import family_of, roles_of
 from deltanb.structure import module_names, snapshot
@@ -59,6 +59,8 @@ def payload(model: nn.Module, tree: ModuleTree | None = None) -> dict[str, Any]:
         "modules": len(names),
         "root": root,
     }
+    if heads := score_heads(model):
+        found["heads"] = heads
     if place := prompt_place(model):
         found["prompt"] = list(place)
     if foreign:

@@ -3,6 +3,8 @@
 import { matchNames } from "../addressing/match.js";
 import { splitPatterns } from "../addressing/split.js";
 import { costOf } from "../structure/costs.js";
+import { PROCESS_BYTES, fits, trainingMemory } from "../structure/memory.js";
+import { size } from "../ui/dom.js";
 import { complete } from "./options.js";
 
 /** @import { Store } from "./store.js" */
@@ -117,18 +119,47 @@ export function brought(draft, model, added) {
 }
 
 /**
+ * What a step of training would take once the delta is attached and the rest is frozen.
+ *
+ * @param {Structure} structure @param {FullDraft} draft @param {number} added @param {{batch: number, length: number}} shape
+ * @returns {import("./panel_numbers.js").Numbers["memory"]}
+ */
+export function memoryOf(structure, draft, added, shape) {
+  const trained = draft.freeze.includes("deltas");
+  const also = stay(structure, draft.freeze);
+  if (!also) return null;
+  const names = trained ? draft.hosts.map((at) => structure.names[at]) : [];
+  const planned = { type: draft.type, names, parameters: trained ? added : 0, also: also.map((at) => structure.names[at]) };
+  const found = trainingMemory(structure, { ...shape, planned });
+  const parts = [
+    `weights ${size(found.weights)}`,
+    `gradients ${size(found.gradients)}`,
+    `AdamW's states ${size(found.optimizer)}`,
+    `activations ${size(found.activations + found.passing)}`,
+    `the process itself ${size(PROCESS_BYTES)}`,
+  ];
+  return { bytes: found.total + PROCESS_BYTES, fits: fits(found), words: parts.join(" + ") };
+}
+
+/** Modules that the words beside `deltas` keep trainable; null where only the kernel can tell. @param {Structure} structure @param {string[]} words */
+function stay(structure, words) {
+  const patterns = words.filter((word) => word !== "deltas");
+  if (!patterns.length) return [];
+  const found = matchNames(structure.names, patterns, { roles: structure.roleMap() });
+  return found.kernel || found.pending || found.problem ? null : found.hits;
+}
+
+/**
  * Parameters that would train after `freeze` with these words; null where only the kernel can tell.
  *
  * @param {Structure} structure @param {string[]} words @param {number} brought by all deltas
  */
 export function wouldTrain(structure, words, brought) {
-  const patterns = words.filter((word) => word !== "deltas");
+  const found = stay(structure, words);
+  if (!found) return null;
   let sum = words.includes("deltas") ? brought : 0;
-  if (!patterns.length) return sum;
-  const found = matchNames(structure.names, patterns, { roles: structure.roleMap() });
-  if (found.kernel || found.pending || found.problem) return null;
   let inside = "";
-  for (const at of found.hits) {
+  for (const at of found) {
     const name = structure.names[at];
     if (inside && name.startsWith(inside)) continue;
     inside = `${name}.`;

@@ -5,7 +5,7 @@ import { field, h, newId } from "../ui/dom.js";
 import { put, watch } from "../ui/model.js";
 import { diagram } from "./diagram.js";
 import { hostView } from "./diagram_table.js";
-import { brought, costOfRows, costs, draftOf, wouldTrain } from "./draft.js";
+import { brought, costOfRows, costs, draftOf, memoryOf, wouldTrain } from "./draft.js";
 import { foreignStrip } from "./foreign.js";
 import { Actions } from "./panel_actions.js";
 import { Form } from "./panel_form.js";
@@ -79,6 +79,7 @@ class Panel {
     const wrong = [...this.form.problems.values()][0] ?? "";
     const counted = this.#counted(draft);
     const added = counted.cost?.parameters ?? null;
+    const shape = { batch: model.get("batch"), length: model.get("length") };
     this.numbers.show(
       {
         added,
@@ -86,12 +87,12 @@ class Panel {
         bytes: counted.cost?.bytes ?? null,
         trains: added === null ? null : wouldTrain(store.structure, draft.freeze, brought(draft, model, added)),
         takes: TAKES.has(draft.type),
-        memory: null,
+        memory: added === null ? null : memoryOf(store.structure, draft, added, shape),
         asked: counted.asked,
         why: counted.refused || usualPlace(draft),
       },
       store.structure,
-      { batch: model.get("batch"), length: model.get("length") },
+      shape,
     );
     this.actions.block("Attach", wrong || draft.waiting || counted.refused);
     store.plan = counted.cost && !draft.waiting ? { added: counted.cost.parameters, share: counted.cost.share, bytes: counted.cost.bytes, each: costOfRows(store, draft) } : null;

@@ -9,6 +9,7 @@
  * @typedef {object} Payload
  * @property {string} type @property {string | null} family @property {[number, number, number, number]} totals
  * @property {number} modules @property {RawRow} root @property {Record<string, string>} [roles]
+ * @property {number} [heads] of attentions whose scores are kept while training
  * @property {[string, number]} [prompt] where a soft prompt stands, and the size of its rows
  */
 
@@ -72,6 +73,8 @@ export class Structure {
     this.type = payload.type;
     this.family = payload.family;
     this.totals = payload.totals;
+    /** Heads of attentions whose scores are kept while training; 0 where torch works them out anew. */
+    this.heads = payload.heads ?? 0;
     /** Where a soft prompt stands, and the size of its rows; null where none can. */
     this.prompt = payload.prompt ?? null;
     this.knowsRoles = payload.roles !== undefined;
