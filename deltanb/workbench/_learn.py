@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from deltanb._errors import DeltaError
 from deltanb.datasets import TextData, as_text_data
@@ -68,6 +68,12 @@ class Learn(Core):
             step.python.append(line)
         self.data_set = chosen
         return chosen
+
+    @overload
+    def train(self, source: Any = None, *, background: Literal[False] = False, **options: Any) -> TrainingResult: ...
+
+    @overload
+    def train(self, source: Any = None, *, background: Literal[True], **options: Any) -> BackgroundRun: ...
 
     def train(
         self,
