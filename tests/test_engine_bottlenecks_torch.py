@@ -181,5 +181,8 @@ def test_the_plan_counts_what_attaching_adds(kind: str, patterns: list[str] | No
     model = bart()
     planned = plan(model, kind, patterns, **options)
     delta = DELTA_TYPES[kind].from_config(AutoDeltaConfig.from_dict({"delta_type": kind, "modified_modules": patterns, **options}), model)
-    assert planned.parameters == sum(tensor.numel() for tensor in delta.tensors().values())
+    sizes = {name: tensor.numel() for name, tensor in delta.tensors().items()}
+    assert planned.tensors == len(sizes)
+    fixed = sum(size for name, size in sizes.items() if "phm_rule" in name) if options.get("learn_phm") is False else 0
+    assert planned.parameters == sum(sizes.values()) - fixed
     assert planned.hosts == len(delta.hosts)

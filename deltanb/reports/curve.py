@@ -152,7 +152,7 @@ def running_mean(values: Sequence[float], keep: float = 0.9) -> list[float]:
 
     Example:
         >>> running_mean([1.0, 1.0, 0.0])
-        [1.0, 1.0, 0.631...]
+        [1.0, 1.0, 0.63...]
     """
     total = weight = 0.0
     means = []
