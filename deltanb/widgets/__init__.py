@@ -7,9 +7,16 @@ as one self-contained HTML file, and leaves a static form in the notebook.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from deltanb.widgets.anatomy import DeltaAnatomy
+    from deltanb.widgets.explorer import Explorer
+    from deltanb.widgets.monitor import TrainingMonitor
+    from deltanb.widgets.parameters import ParameterView
+    from deltanb.widgets.preview import Preview
+
+__all__ = ["DeltaAnatomy", "Explorer", "ParameterView", "Preview", "TrainingMonitor"]
 
 _HOME: dict[str, str] = {
     "DeltaAnatomy": "deltanb.widgets.anatomy",
