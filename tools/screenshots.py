@@ -29,9 +29,11 @@ FIRST = [
     "%delta train movie_reviews --epochs 1 --rows 3000",
     "%delta predict A warm, funny film that stays with you.",
     "%delta match fc2",
+    "%delta backbone bart-base --skeleton",
+    "%delta explore fc2 --view both",
 ]
 
-PICTURES = {"%delta graph": "graph.png", "%delta match output": "match.png", "%delta train": "train.png"}
+PICTURES = {"%delta graph": "graph.png", "%delta match output": "match.png", "%delta train": "train.png", "%delta explore": "explorer.png"}
 
 
 def main() -> None:
