@@ -394,3 +394,17 @@ def test_a_run_without_a_delta_says_what_trained(bench: Workbench) -> None:
     bench.unfreeze()
     bench.train(max_steps=1, **FAST)
     assert [run.what for run in bench.runs] == ["head alone", "whole model"]
+
+
+def test_views_of_the_workbench_follow_a_run_in_the_background(bench: Workbench, caplog: pytest.LogCaptureFixture) -> None:
+    from deltanb.widgets import Explorer, ParameterView
+
+    explorer, table = Explorer(bench, pattern="output.dense"), ParameterView(bench)
+    run, gate = at_work(bench)
+    assert explorer.answer("freeze", {"exclude": ["deltas"]})["error"]["what"]  # the run has the model
+    gate.released.set()
+    run.wait(60)
+    assert "%delta train" in str(explorer.done)  # told from the run's own thread
+    bench.freeze(["deltas"])
+    assert table.rows["totals"][2] == sum(p.numel() for p in bench.model.parameters() if p.requires_grad)
+    assert not caplog.records
