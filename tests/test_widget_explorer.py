@@ -206,3 +206,19 @@ def test_interactive_modify_opens_the_explorer_in_a_notebook(monkeypatch: pytest
         LoraModel(model, modified_modules=["q_proj"], interactive_modify=True)
     assert (shown[0].delta_type, shown[0].pattern, shown[0].model) == ("lora", "q_proj", model)
     assert deltas(model) == {}
+
+
+def test_a_wrong_pattern_is_said_where_only_the_static_form_is_shown(explorer: Explorer) -> None:
+    explorer.pattern = "fc3"
+    form = explorer.static_form()
+    for text in (form.text(), form.html()):
+        assert "The pattern 'fc3' matches none of the" in text.replace("&#x27;", "'").replace("&#39;", "'")
+    explorer.pattern = ""
+    assert "matches none" not in explorer.static_form().text()
+
+
+def test_a_view_that_there_is_not_is_refused_as_the_line_would_be_written() -> None:
+    from deltanb.magics._live import explore
+
+    with pytest.raises(DeltaError, match=r"no view 'tre'.*Nearest: tree.*Try: %delta explore --view"):
+        explore(Workbench(), [], bind=False, view="tre")

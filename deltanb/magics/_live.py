@@ -21,8 +21,15 @@ def explore(bench: Workbench, patterns: Sequence[str], *, bind: bool, **traits: 
         bind: whether the widget gets a name, and so is returned.
         **traits: its first values.
     """
+    from deltanb._errors import DeltaError
+    from deltanb._suggest import close
     from deltanb.widgets import Explorer
+    from deltanb.widgets.explorer import VIEWS
 
+    view = traits.get("view")
+    if view is not None and view not in VIEWS:
+        msg = f"There is no view {view!r}."
+        raise DeltaError(msg, expected=f"One of: {', '.join(VIEWS)}.", nearest=close(view, VIEWS), try_="%delta explore --view both")
     return _shown(Explorer(bench, pattern=list(patterns), **_given(traits)), bind=bind)
 
 

@@ -39,6 +39,7 @@ class StructureReport(Report):
         matched: hits of a pattern, to be marked.
         root: a name for the root; its class stands there in any case.
         expand_parameters: every parameter on a line of its own.
+        said: a sentence to put before the totals.
 
     Example:
         >>> from torch import nn
@@ -63,11 +64,13 @@ class StructureReport(Report):
         matched: MatchResult | None = None,
         root: str = "",
         expand_parameters: bool = False,
+        said: str = "",
     ) -> None:
         self.tree = tree
         self.picture = picture
         self.matched = matched
         self._depth, self._empty, self._root, self._expand = depth, empty, root, expand_parameters
+        self._said = said
 
     @cached_property
     def rows(self) -> FoldedNode:
@@ -115,7 +118,7 @@ class StructureReport(Report):
         return "\n".join([*lines, "", *self._summary(), signs_line(self.rows, hits)]).rstrip()
 
     def _summary(self) -> list[str]:
-        lines = [totals_line(self.counts)]
+        lines = [*filter(None, [self._said]), totals_line(self.counts)]
         own = self.tree.root.own.total
         if own and self.tree.root.children:
             lines.append(f"{number(own)} of them in the model itself, outside its modules")

@@ -144,12 +144,14 @@ class PatternWidget(DeltaWidget):
         return {"names": match(self.model, patterns).names}
 
     def static_form(self) -> Report:
-        """What the patterns hit and would cost, or the structure while nothing is typed."""
+        """What the patterns hit and would cost; the structure while nothing is typed, or while what is typed is wrong."""
         try:
             patterns, exclude = split_patterns(self.pattern), split_patterns(self.exclude)
-            return self.bench.match(patterns, exclude) if patterns else StructureReport(self._tree)
-        except DeltaError:  # the structure says more than the mistake
-            return StructureReport(self._tree)
+            if patterns:
+                return self.bench.match(patterns, exclude)
+        except DeltaError as error:
+            return StructureReport(self._tree, said=error.what)
+        return StructureReport(self._tree)
 
     def close(self) -> None:
         """Take the widget away; the workbench is told to forget it."""
