@@ -184,7 +184,7 @@ def test_the_verbs(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> 
     assert (made.pattern, made.exclude, made.view, made.projector) == ("fc2 q_proj", "decoder", "both", True)
     run("delta", "attach adapter fc2")
     assert made.structure["totals"][2] > 0
-    with pytest.raises(DeltaError, match="view cannot be"):
+    with pytest.raises(DeltaError, match="There is no view"):
         run("delta", "explore --view list")
     shown: list[Any] = []
     monkeypatch.setattr("deltanb.reports.in_notebook", lambda: True)
