@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
+
+    from tests.page import Page
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -110,3 +112,21 @@ def tuned() -> nn.Module:
 def pytest_configure() -> None:
     """Let an interrupt interrupt: a job in the background of a shell inherits that it is ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Any]:
+    """Playwright, for tests that start Chromium."""
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture
+def page(playwright: Any) -> Iterator[Page]:
+    """A browser of its own for each test, with a page for a widget; in the end nothing may have been complained about."""
+    from tests.page import widget_page
+
+    with widget_page(playwright, height=1000) as made:
+        yield made
+        assert made.errors == []

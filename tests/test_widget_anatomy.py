@@ -13,7 +13,6 @@ from tests.models import stir
 from tests.test_magics import model, one_shell, run, shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["model", "one_shell", "shell"]  # fixtures
@@ -28,13 +27,6 @@ def bench() -> Workbench:
     stir(found.delta().parameters(), scale=0.1)
     stir([found.model.get_parameter("classifier.weight")])
     return found
-
-
-@pytest.fixture
-def playwright_api() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as running:
-        yield running
 
 
 def test_the_state_says_what_the_report_says(bench: Workbench) -> None:
@@ -97,11 +89,11 @@ def test_the_magic_shows_it_live(shell: Any) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_by_keyboard_in_a_browser(theme: str, bench: Workbench, playwright_api: Any) -> None:
+def test_by_keyboard_in_a_browser(theme: str, bench: Workbench, playwright: Any) -> None:
     from tests.page import wait_for, widget_page
 
     widget = DeltaAnatomy(bench, texts=["<b>A fine film.</b>"])
-    with widget_page(playwright_api) as page:
+    with widget_page(playwright) as page:
         page.mount_live(widget, theme)
         here = page.page
         assert here.locator("b", has_text="A fine film.").count() == 0
@@ -141,13 +133,13 @@ def test_by_keyboard_in_a_browser(theme: str, bench: Workbench, playwright_api: 
 
 
 @pytest.mark.browser
-def test_an_exported_page_works_without_a_kernel(bench: Workbench, tmp_path: Path, playwright_api: Any) -> None:
+def test_an_exported_page_works_without_a_kernel(bench: Workbench, tmp_path: Path, playwright: Any) -> None:
     from tests.page import widget_page
 
     widget = DeltaAnatomy(bench, texts=["</script><b>A fine film.</b>"])
     file = widget.save_html(tmp_path / "anatomy.html")
     assert file.stat().st_size < 100_000
-    with widget_page(playwright_api, width=360) as page:
+    with widget_page(playwright, width=360) as page:
         page.page.set_content(file.read_text())
         page.page.wait_for_selector("[role=treeitem]")
         assert page.page.get_by_role("button", name="Compare").is_disabled()

@@ -11,27 +11,9 @@ from deltanb.widgets import Explorer, Preview
 from tests.models import bart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.page import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Page]:
-    from tests.page import widget_page
-
-    with widget_page(browser) as made:
-        yield made
-        assert made.errors == []
 
 
 def status(page: Page, text: str) -> None:

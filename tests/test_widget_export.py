@@ -62,19 +62,12 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Explorer(nn.Linear(2, 2)).save_html(tmp_path / "gone" / "page.html")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as running:
-        yield running
-
-
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
+def page(playwright: Any) -> Iterator[Any]:
     """A page that may read one file, and is offline."""
     from tests.lab import browser_page
 
-    with browser_page(browser, width=1280, height=1000) as made:
+    with browser_page(playwright, width=1280, height=1000) as made:
         wrong: list[str] = []
         asked: list[str] = []
         made.on("pageerror", lambda error: wrong.append(str(error)))

@@ -213,21 +213,9 @@ def test_a_terminal_trains_in_the_background_without_a_widget(shell: Any) -> Non
 # Its view -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as running:
-        yield running
-
-
 @pytest.fixture
-def view(playwright: Any) -> Iterator[Any]:
-    """A browser of its own for each test: a function that one exposes to the page would stay for the next."""
-    from tests.page import widget_page
-
-    with widget_page(playwright) as made:
-        yield made
-        assert made.errors == []
+def view(page: Any) -> Any:
+    return page
 
 
 def running_state(bench: Workbench) -> dict[str, Any]:

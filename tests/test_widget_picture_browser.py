@@ -13,27 +13,9 @@ from tests.families import fresh
 from tests.test_widget_picture import tuned_bart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.page import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Page]:
-    from tests.page import widget_page
-
-    with widget_page(browser, width=1280, height=1000) as made:
-        yield made
-        assert made.errors == []
 
 
 BOX = "document.querySelector('.dnb-frame[role=option]')"
