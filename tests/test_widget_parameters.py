@@ -336,6 +336,17 @@ def test_nothing_serious_for_axe_and_no_sideways_scrolling(chromium: Any, bench:
 
 
 @pytest.mark.browser
+def test_a_widget_that_was_taken_out_of_the_page_can_still_look_for_the_theme(chromium: Any, bench: Workbench) -> None:
+    chromium.mount("parameters", ParameterView(bench).export_state())
+    page = chromium.page
+    page.evaluate("(window.gone = document.querySelector('.dnb')).parentElement.remove()")
+    page.evaluate("delete document.body.dataset.jpThemeLight")  # now the colour behind it would tell
+    page.wait_for_timeout(600)  # the theme is looked at again after a while
+    assert page.evaluate("gone.dataset.dnbTheme") == "light"
+    assert not chromium.errors
+
+
+@pytest.mark.browser
 def test_ten_thousand_rows_take_few_elements(chromium: Any) -> None:
     from torch import nn
 

@@ -56,8 +56,8 @@ function behind(el) {
     const colour = getComputedStyle(el).backgroundColor;
     const parts = colour.match(/[\d.]+/g)?.map(Number) ?? [];
     if (parts.length === 3 || (parts.length > 3 && parts[3] > 0.5)) return parts;
-    const above = el.parentElement ?? el.getRootNode();
-    el = above instanceof ShadowRoot ? above.host : above instanceof Element ? above : null;
+    const root = el.parentElement ? null : el.getRootNode(); // of an element that was taken out of the page: itself
+    el = el.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
   }
   return [255, 255, 255];
 }
