@@ -96,11 +96,10 @@ function splitButton(item) {
 
 /** @param {Item} item @param {{own: number, inside: number, cost: number | null, also: number, excluded: number}} marks */
 function matchParts(item, { own, inside, cost, also, excluded }) {
-  const parts = [];
-  if (own) parts.push(`● ${item.count > 1 ? `${number(own)} of ${number(item.count)}` : "matched"}`);
-  if (cost !== null) parts.push(`+${number(cost)}`);
-  if (inside) parts.push(`${number(inside)} inside`);
-  const found = parts.length ? [h("span", { class: "dnb-matched" }, parts.join(" · "))] : [];
+  const first = own ? `● ${item.count > 1 ? `${number(own)} of ${number(item.count)}` : "matched"}` : "";
+  const added = cost === null ? null : h("span", { class: "dnb-row-cost" }, `${first && " · "}+${number(cost)}`);
+  const below = inside ? `${first || added ? " · " : ""}${number(inside)} inside` : "";
+  const found = first || added || below ? [h("span", { class: "dnb-matched" }, first, added, below)] : [];
   if (also) found.push(h("span", { class: "dnb-also" }, `+${number(also)} too`));
   if (excluded) found.push(h("span", { class: "dnb-excluded" }, `${number(excluded)} excluded`));
   return found;
