@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,8 @@ def backbone_with(kind: str) -> Backbone:
 
 
 @pytest.mark.parametrize("kind", DELTAS)
-def test_a_delta_reaches_what_it_should_and_beats_the_head_alone(kind: str) -> None:
+def test_a_delta_reaches_what_it_should_and_beats_the_head_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deltanb.training._compare._LONGEST", math.inf)  # a busy machine would leave the estimate out
     backbone = backbone_with(kind)
     result = train(backbone, "movie_reviews", rows=3000, display=False)
     assert result.accuracy >= 0.78
