@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._shield import Shield
 from deltanb._suggest import close
 from deltanb.engine import deltas, free_name, set_apart
 from deltanb.workbench._listeners import Listeners
 from deltanb.workbench._names import Names
 from deltanb.workbench._runs import Runs
 from deltanb.workbench._snapshot import Snapshot
-from deltanb.workbench._step import Shield, Step
+from deltanb.workbench._step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
