@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deltanb.addressing import MatchResult
     from deltanb.backbones import Backbone, load_backbone
     from deltanb.checkpoints import save
+    from deltanb.comparison import compare
     from deltanb.engine import (
         AdapterConfig,
         AdapterModel,
@@ -97,6 +98,7 @@ __all__ = [
     "__version__",
     "add",
     "anatomy",
+    "compare",
     "dead_parameters",
     "deltas",
     "evaluate",
@@ -125,6 +127,7 @@ _HOMES = {
     "deltanb.addressing": ["MatchResult"],
     "deltanb.backbones": ["Backbone", "load_backbone"],
     "deltanb.checkpoints": ["save"],
+    "deltanb.comparison": ["compare"],
     "deltanb.engine": [
         "AdapterConfig",
         "AdapterModel",

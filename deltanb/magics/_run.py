@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deltanb.magics._parse import Call
     from deltanb.workbench import Workbench
 
-__all__ = ["run"]
+__all__ = ["run", "source_of"]
 
 
 def run(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
@@ -99,11 +99,18 @@ def _plain(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
 
 def _source(call: Call, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The data that the first word names: a shipped set, a file, or a variable."""
+    return source_of(call.words[0], variables) if call.words else {}
+
+
+def source_of(word: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The data that a word names.
+
+    Args:
+        word: of the line.
+        variables: the user's.
+    """
     from deltanb.datasets import names
 
-    if not call.words:
-        return {}
-    word = call.words[0]
     if isinstance(word, Variable):
         return {"source": word.value, "variable": word.name}
     if word in names() or Path(word).exists() or word not in variables:
@@ -128,6 +135,12 @@ def _train(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
     from deltanb.magics._training import train
 
     return train(bench, _source(call, variables), call.options)
+
+
+def _compare(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    from deltanb.magics._compare import compare
+
+    return compare(bench, call.verb, call.words, call.options, variables)
 
 
 def _runs(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -233,6 +246,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "stop": _plain("stop"),
     "wait": _plain("wait"),
     "runs": _runs,
+    "compare": _compare,
     "evaluate": _with_data("evaluate"),
     "predict": _predict,
     "save": _texts("save"),

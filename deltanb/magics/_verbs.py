@@ -8,10 +8,10 @@ from typing import Literal
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 
-__all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
+__all__ = ["BASELINES", "DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "verb"]
+OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "types", "verb"]
 TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder", "delta delta number"]
 Words = OneWord | TwoWords
 
@@ -28,6 +28,9 @@ DELTA_TYPES = {
     "ia3": "a vector that scales keys, values and the inside of the feed-forward",
     "ln_tuning": "the weights and biases of the matched norms, and nothing else",
 }
+
+# What a comparison may hold beside them.
+BASELINES = {"head": "the classifier alone, the backbone frozen", "full": "all parameters"}
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,23 @@ _ALL = (
         Option("seconds", "float", "at most so long"),
     ), example="wait"),
     Verb("runs", "the training runs of this session, side by side", example="runs"),
+    Verb("compare", "train several deltas on the same backbone and data, and show what each gives and takes", "types", 1, None, (
+        Option("on", "value", "the data: a name, a file, or {name}; default: the set in use"),
+        Option("seeds", "int", "runs of each, with seeds 0, 1, … (3)"),
+        Option("layers", "many", "hold the deltas to these layers, each set in turn: 0-2 3-5 all"),
+        _EXCLUDE,
+        Option("epochs", "float", "passes over the data"),
+        Option("max_steps", "int", "stop each run after so many steps"),
+        Option("lr", "text", "learning rate, or several: 1e-3,3e-3; default: by delta type"),
+        Option("batch_size", "int", "rows a step"),
+        _ROWS,
+        Option("max_length", "int", "tokens a row, at most"),
+        Option("cache_frozen", "flag", "run each text through the frozen lower layers once, for all runs that have the same"),
+        Option("cache_limit", "int", "megabytes that this may take in memory, for each such part (500)"),
+        Option("folder", "text", "where finished runs are kept; default: deltanb-runs/, a folder for each backbone"),
+        Option("restart", "flag", "run all anew, whatever is kept"),
+        *_COLUMNS,
+    ), "compare adapter lora bitfit --on movie_reviews --max-steps 100 --seeds 3", open=True),
     Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
         Option("without", "flag", "with every delta off: the backbone by itself"),
         _ROWS,

@@ -2,6 +2,7 @@
 
 from deltanb.reports._base import Report, in_notebook, show
 from deltanb.reports.anatomy import AnatomyReport, AnatomyRow, Comparison
+from deltanb.reports.comparison import ComparisonReport, Contender
 from deltanb.reports.log import show_log
 from deltanb.reports.match import MatchReport
 from deltanb.reports.outcome import CodeReport, Outcome, Page
@@ -13,6 +14,8 @@ __all__ = [
     "AnatomyRow",
     "CodeReport",
     "Comparison",
+    "ComparisonReport",
+    "Contender",
     "MatchReport",
     "Outcome",
     "Page",

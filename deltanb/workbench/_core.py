@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from deltanb.backbones import Backbone
+    from deltanb.datasets import TextData
     from deltanb.engine import DeltaModel
     from deltanb.training import FrozenCache
     from deltanb.workbench._background import BackgroundRun
@@ -139,6 +140,19 @@ class Core:
         key = free_name(delta.name, waiting | (self.attached.keys() - {delta.name}))
         self.parked[key] = delta
         return key
+
+    def data_in_use(self) -> TextData:
+        """The data set.
+
+        Raises:
+            DeltaError: none was chosen yet.
+        """
+        if self.data_set is None:
+            from deltanb.datasets import names
+
+            msg = "There is no data yet."
+            raise DeltaError(msg, expected=f"One of {', '.join(names())}, or data of your own.", try_="%delta train movie_reviews")
+        return self.data_set  # type: ignore[no-any-return]
 
     @contextmanager
     def locked(self, verb: str) -> Iterator[None]:
