@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +191,7 @@ def expanded(
         ['adapter', 'lora r=1', 'lora r=2']
     """
     _check_shared(asked, shared)
-    found: dict[str, Candidate] = {}
+    found: list[Candidate] = []
     for one in asked:
         options = {**_that_it_has(one.kind, shared), **one.options}
         lrs = options.pop("lr", None) or ([None] if rates is None else _values("", "lr", rates))
@@ -199,8 +199,9 @@ def expanded(
         tables = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
         for given, place, lr in product(tables, (layers or [ALL]) if one.kind in DELTA_TYPES else [ALL], lrs):
             candidate = _candidate(one, given, "" if place == ALL else place, lr, exclude)
-            found.setdefault(candidate.name, candidate)
-    return list(found.values())
+            if not any(replace(known, name=candidate.name) == candidate for known in found):  # `r=2` and `lora_r=2` are one
+                found.append(candidate)
+    return found
 
 
 def _that_it_has(kind: str, shared: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -237,25 +238,18 @@ def _check_baseline(one: Asked, options: Mapping[str, Any]) -> None:
 
 
 def _candidate(one: Asked, given: Mapping[str, Any], layers: str, lr: Any, exclude: Sequence[str]) -> Candidate:
-    options = {}
+    options, rate = {}, _rate(lr)
+    words = [one.kind, *one.patterns]
     for key, value in given.items():
         config = delta_class(one.kind).config_class
-        options[config.field(key).name] = config.checked(key, value)
-    rate = _rate(lr)
-    words = [one.kind, *one.patterns]
-    words += [
-        f"{_short(one.kind, key)}={value:g}" if isinstance(value, float) else f"{_short(one.kind, key)}={value}"
-        for key, value in options.items()
-    ]
+        name = config.field(key).name
+        options[name] = good = config.checked(key, value)
+        words.append(f"{key}={good:g}" if isinstance(good, float) else f"{key}={good}")
     words += [f"layers {layers}"] if layers else []
     words += [f"lr={rate:g}"] if rate else []
+    words += [f"without {' '.join(one.exclude)}"] if one.exclude else []
     left_out = (*one.exclude, *exclude) if one.kind in DELTA_TYPES else ()
     return Candidate(" ".join(words), one.kind, tuple(one.patterns) or None, options, layers, left_out, rate)
-
-
-def _short(kind: str, key: str) -> str:
-    alias: str = delta_class(kind).config_class.field(key).metadata.get("alias") or key
-    return alias
 
 
 def _rate(lr: Any) -> float | None:

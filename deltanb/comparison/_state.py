@@ -75,7 +75,7 @@ def dressed(model: nn.Module, candidate: Candidate, seed: int, leave_out: Sequen
     with ExitStack() as undone:
         delta = None
         if candidate.kind == "head":
-            freeze(model, sorted(head_names(model)))
+            freeze(model, _head(model))
             undone.callback(unfreeze, model)
         elif candidate.kind == "full":
             _thaw(model)
@@ -83,9 +83,14 @@ def dressed(model: nn.Module, candidate: Candidate, seed: int, leave_out: Sequen
         else:
             delta = _attached(model, candidate, seed, leave_out)
             undone.callback(delta.detach)
-            delta.freeze_module(exclude=["deltas", *sorted(head_names(model))])
+            delta.freeze_module(exclude=["deltas", *_head(model)])
         undone.callback(Backup(model).restore)
         yield delta
+
+
+def _head(model: nn.Module) -> list[str]:
+    """The modules of the head, as a person would name them."""
+    return sorted({name.partition(".")[0] for name in head_names(model)})
 
 
 def _attached(model: nn.Module, candidate: Candidate, seed: int, leave_out: Sequence[str]) -> DeltaModel:

@@ -99,7 +99,13 @@ def pareto_svg(points: Sequence[Point]) -> str:
         *_axes(scales),
         *_legend(),
         *_front_line(scales, [point for point, is_best in zip(points, best, strict=True) if is_best]),
-        *(part for point, is_best in zip(points, best, strict=True) for part in _mark(scales, point, is_best=is_best)),
+        *(
+            part
+            for wanted in (False, True)
+            for at, is_best in enumerate(best)
+            if is_best is wanted
+            for part in _mark(scales, points[at], is_best=is_best)
+        ),
         *_names(scales, points, best),
         "</svg>",
     ]
@@ -169,7 +175,10 @@ def _front_line(scales: _Scales, best: Sequence[Point]) -> list[str]:
     ordered = sorted(best, key=lambda point: point.trainable)
     if len(ordered) < 2:  # noqa: PLR2004
         return []
-    path = " ".join(f"{scales.x(point.trainable):.1f},{scales.y(point.accuracy):.1f}" for point in ordered)
+    corners = [(ordered[0].trainable, ordered[0].accuracy)]
+    for point in ordered[1:]:  # a staircase: between two points there is nothing to be had
+        corners += [(point.trainable, corners[-1][1]), (point.trainable, point.accuracy)]
+    path = " ".join(f"{scales.x(trainable):.1f},{scales.y(accuracy):.1f}" for trainable, accuracy in corners)
     return [f'<polyline points="{path}" fill="none" stroke="{_FRONT}" stroke-width="1.4" stroke-dasharray="5 4"/>']
 
 
@@ -193,8 +202,9 @@ def _circle(x: float, y: float) -> str:
 
 
 def _names(scales: _Scales, points: Sequence[Point], best: Sequence[bool]) -> list[str]:
-    """A name beside each point, moved up or down where it would lie on another."""
-    placed: list[tuple[float, float, float]] = []
+    """A name beside each point, moved up or down where it would lie on another or on a mark."""
+    places = [(scales.x(point.trainable), scales.y(point.accuracy)) for point in points]
+    placed = [(x - 7, x + 7, y + 4) for x, y in places]
     parts: list[str] = []
     order = sorted(zip(points, best, strict=True), key=lambda pair: (not pair[1], -pair[0].accuracy))
     for point, is_best in order:
@@ -202,7 +212,7 @@ def _names(scales: _Scales, points: Sequence[Point], best: Sequence[bool]) -> li
         wide = text_width(name, _SIZE, bold=is_best)
         at = scales.x(point.trainable)
         left = at + 10 if at + 10 + wide <= _WIDTH - 6 else at - 10 - wide
-        y = _free(scales.y(point.accuracy) + 4, left, left + wide, placed)
+        y = _free(scales.y(point.accuracy) + (-5 if is_best else 4), left, left + wide, placed)
         placed.append((left, left + wide, y))
         parts.append(text(left, y, name, _FRONT if is_best else INK, weight="bold" if is_best else "normal"))
     return parts
