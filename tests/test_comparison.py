@@ -275,9 +275,9 @@ def test_a_folder_of_another_backbone_is_refused_before_anything_runs(tmp_path: 
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     other = tiny(seed=1)
     before = same_state(other.model)
-    with pytest.raises(DeltaError, match="another backbone: 'tiny'.*other weights"):
+    with pytest.raises(DeltaError, match=r"another backbone: 'tiny'.*other weights"):
         compare(other, "head", DATA, seeds=1, folder=tmp_path, **FAST)
-    with pytest.raises(DeltaError, match="another backbone.*another structure"):
+    with pytest.raises(DeltaError, match=r"another backbone.*another structure"):
         compare(tiny(hidden_size=32), "head", DATA, seeds=1, folder=tmp_path, **FAST)
     assert counted.count == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files

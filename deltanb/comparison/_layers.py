@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "left_out", "numbers"]
 
 ALL = "all"
-_PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
+_PART = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
 def numbers(text: str) -> set[int]:
