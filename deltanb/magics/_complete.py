@@ -24,6 +24,7 @@ _PLAIN = (int, float, str, bool, type(None))
 _VALUES = {
     "view": ("tree", "graph", "both"),
     "by": ("module", "type", "delta"),
+    "layers": ("all",),
     "format": ("deltanb", "peft"),
     "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),
 }

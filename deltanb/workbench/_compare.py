@@ -41,6 +41,7 @@ class Compare(Core):
         """
         from deltanb.comparison import compare
 
+        undone = list(self.undone)
         with self.step("compare", "%delta compare") as step:
             step.undoable = False
             backbone = self.backbone_in_use
@@ -53,4 +54,5 @@ class Compare(Core):
             words = candidates if isinstance(candidates, str) else list(candidates)
             line = call("deltanb.compare", "backbone", repr(words), name or repr(str(source)), **shown)
             step.python.append(f"comparison = {line}" + (f"  # {name}: your own" if name not in ("", "data") else ""))
+        self.undone = undone  # nothing was changed, so what was undone can still be done again
         return report
