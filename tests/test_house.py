@@ -22,7 +22,7 @@ LAYERS = (
     ),
     ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
-    ("comparison", "sharing"),
+    ("cluster", "comparison", "sharing"),
     ("workbench",),
     ("magics", "widgets"),
 )

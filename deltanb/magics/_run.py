@@ -212,9 +212,15 @@ def _interpolate(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.interpolate(_text(first), _text(second), share.value if isinstance(share, Variable) else share, **call.options)
 
 
-def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+def _code(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     from deltanb.reports import CodeReport
 
+    options = dict(call.options)
+    if "script" in options:
+        return bench.script(options.pop("script"), **options)
+    if options:
+        msg = f"--{next(iter(options))} belongs to a script that is written."
+        raise DeltaError(msg, expected="The script's file is needed.", try_="%delta code --script train.py --configs")
     return CodeReport(bench.code())
 
 

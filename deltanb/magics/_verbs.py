@@ -205,7 +205,11 @@ _ALL = (
     Verb("pull", "download a delta from the model hub to a folder", "hub folder", 1, 2, (
         Option("revision", "text", "a branch, a tag or a commit; default: main"),
     ), "pull ann/reviews"),
-    Verb("code", "the Python that does what was done here", example="code"),
+    Verb("code", "the Python that does what was done here; or a script that trains it on many processes", options=(
+        Option("script", "text", "write a training script to this file, for python, accelerate launch and torchrun"),
+        Option("configs", "flag", "beside it, configurations of accelerate: DDP, FSDP, DeepSpeed"),
+        Option("force", "flag", "replace a file that holds something else"),
+    ), example="code --script train.py"),
     Verb("undo", "go back one step", example="undo"),
     Verb("redo", "take the undone step again", example="redo"),
     Verb("help", "this list, or one verb", "verb", 0, 2, example="help attach"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deltanb.reports import Outcome
 from deltanb.workbench._background import BackgroundRun
+from deltanb.workbench._cluster import Cluster
 from deltanb.workbench._compare import Compare
 from deltanb.workbench._core import Core
 from deltanb.workbench._inspect import Inspect
@@ -18,7 +19,7 @@ from deltanb.workbench._switch import Switch
 __all__ = ["BackgroundRun", "Core", "PastRun", "Runs", "Step", "Workbench", "data_outcome", "what_trains"]
 
 
-class Workbench(Look, Learn, Compare, Share, Switch, Merge, Inspect):
+class Workbench(Look, Learn, Compare, Cluster, Share, Switch, Merge, Inspect):
     """One backbone, its deltas, and what was done with them.
 
     Example:

@@ -47,7 +47,7 @@ class Look(Core):
             names = [self.park(delta) for delta in old]
             self.before, self.result, self.first_values, self.frozen = snapshot(loaded.model), None, {}, None
             name = variable or ("your_model" if loaded.kind == "yours" else "")
-            source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else f"backbone = {loaded.code}"
+            source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else _said(loaded.code, options)
             step.python = [source, "model = backbone.model"]
             notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
             return self._about_backbone(loaded, notes)
@@ -134,3 +134,10 @@ class Look(Core):
         """A Python script of what was done: it runs as it is."""
         still = self.training is not None and not self.training.done
         return script(self.steps) + ("# Training goes on in the background; its line comes here when it is done.\n" if still else "")
+
+
+def _said(code: str, options: dict[str, Any]) -> str:
+    """The line that loads a backbone by its name; a tokenizer of the user's own has no name there."""
+    if options.get("tokenizer") is None:
+        return f"backbone = {code}"
+    return f"backbone = {code[:-1]}, tokenizer=your_tokenizer)  # your_tokenizer: your own"
