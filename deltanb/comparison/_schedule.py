@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._version import __version__
 from deltanb.comparison._key import key_of, run_facts
+from deltanb.comparison._memory import light_collections
 from deltanb.comparison._progress import ComparisonProgress, Relay
 from deltanb.reports import ComparisonReport, Contender
 from deltanb.reports._text import plural
@@ -96,7 +97,8 @@ class Schedule:
         if self._open:
             live.open()
             try:
-                self._all(laboratory, live, shield, kept)
+                with light_collections():
+                    self._all(laboratory, live, shield, kept)
             except KeyboardInterrupt:
                 report.interrupted = True
             report.notes += laboratory.notes
