@@ -58,7 +58,7 @@ class DeltaModel(Mergeable, Holdings):
 
     config_class: ClassVar[type[BaseDeltaConfig]]
     default_modified_modules: ClassVar[tuple[str, ...]] = ()
-    _twins: dict[Hashable, nn.Module] | None = None  # children by what their hosts have in common, where it is only planned
+    twins: dict[Hashable, nn.Module] | None = None  # children by what their hosts have in common, where it is only planned
     stand_ins: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"attn@": "mixer@", "attn@.proj@": "mixer@", "ff@.w1@": "ff@", "ff@.w2@": "ff@"}
     )
@@ -104,7 +104,7 @@ class DeltaModel(Mergeable, Holdings):
         import torch
 
         delta = cls.__new__(cls)
-        delta._twins = {}
+        delta.twins = {}
         with torch.device("meta"):
             DeltaModel._prepare(delta, backbone_model, config, {"name": name})
         return delta
@@ -131,11 +131,11 @@ class DeltaModel(Mergeable, Holdings):
     def _build(self, hosts: Sequence[Host]) -> None:
         for host in hosts:
             check_container(host)
-            key = None if self._twins is None else self.alike(host)
-            child = self._twins.get(key) if self._twins else None
+            key = None if self.twins is None else self.alike(host)
+            child = self.twins.get(key) if self.twins else None
             self.modules[host.name] = child or self._made(host)
             if key is not None:
-                self._twins[key] = self.modules[host.name]  # type: ignore[index]
+                self.twins[key] = self.modules[host.name]  # type: ignore[index]
 
     def _made(self, host: Host) -> nn.Module:
         with host.drawing_board():
