@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         use,
         without_deltas,
     )
+    from deltanb.serving import DeltaPool
     from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
     from deltanb.training import anatomy, evaluate, predict, train
@@ -76,6 +77,7 @@ __all__ = [
     "CompacterModel",
     "DeltaError",
     "DeltaModel",
+    "DeltaPool",
     "Explorer",
     "IA3Config",
     "IA3Model",
@@ -164,6 +166,7 @@ _HOMES = {
         "use",
         "without_deltas",
     ],
+    "deltanb.serving": ["DeltaPool"],
     "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["anatomy", "evaluate", "predict", "train"],

@@ -22,7 +22,7 @@ LAYERS = (
     ),
     ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
-    ("cluster", "comparison", "sharing"),
+    ("cluster", "comparison", "serving", "sharing"),
     ("workbench",),
     ("magics", "widgets"),
 )
