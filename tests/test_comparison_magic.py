@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,3 +170,23 @@ def test_a_notebook_ends_with_the_report_in_the_live_area(bench: Any, monkeypatc
     assert "about to start" in shown[0]
     assert any("run 2 of 2: head, seed 0" in html and "lora" in html for html in shown)
     assert shown[-1] == report.html()
+
+
+def test_the_stop_button_keeps_what_is_done_and_shows_it(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, go, count = fingerprint(bench), Run.go, [0]
+
+    def stopping(one: Run) -> Any:
+        count[0] += 1
+        if count[0] == 2:
+            one.on_step = lambda _: signal.raise_signal(signal.SIGINT)
+        return go(one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "go", stopping)
+        report = compared(bench, f"head lora full --on films {SMALL}")
+    assert report.interrupted
+    assert report.df["runs"].tolist() == [1, 0, 0]
+    after = fingerprint(bench)
+    assert [*after[:2], *after[7:]] == [*before[:2], *before[7:]]
+    assert compared(bench, f"head lora full --on films {SMALL}").df["runs"].tolist() == [1, 1, 1]
+    assert count[0] == 2
