@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         use,
         without_deltas,
     )
+    from deltanb.planning import plans
     from deltanb.serving import DeltaPool
     from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
@@ -111,6 +112,7 @@ __all__ = [
     "load_ipython_extension",
     "match",
     "plan",
+    "plans",
     "predict",
     "preview",
     "pull",
@@ -167,6 +169,7 @@ _HOMES = {
         "without_deltas",
     ],
     "deltanb.serving": ["DeltaPool"],
+    "deltanb.planning": ["plans"],
     "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["anatomy", "evaluate", "predict", "train"],

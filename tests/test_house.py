@@ -22,7 +22,7 @@ LAYERS = (
     ),
     ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
-    ("cluster", "comparison", "serving", "sharing"),
+    ("cluster", "comparison", "planning", "serving", "sharing"),
     ("workbench",),
     ("magics", "widgets"),
 )

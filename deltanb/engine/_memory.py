@@ -143,6 +143,11 @@ class Outlook:
         largest = max((info.numel for place in self.places for info in place.node.parameters if sight.stays(place, info)), default=0)
         return summed(weights, trainable, kept * batch * tokens, max(widest * batch * tokens, largest))
 
+    def first(self, planned: Planned) -> int:
+        """Where in ``places`` the first module is that would train; behind the last where none would."""
+        sight = _Then(planned)
+        return next((at for at, place in enumerate(self.places) if sight.trains(place)), len(self.places))
+
     def _staying(self, planned: Planned) -> int:
         below = [place for place in self.places if _is_below(place.node.name, planned.also)]
         return sum(info.numel for place in below for info in place.node.parameters if info.tied_to is None)

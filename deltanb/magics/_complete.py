@@ -116,6 +116,8 @@ def _by_words(kind: str, done: list[str], magics: DeltaMagics) -> list[tuple[str
         "deltas": lambda: [("none", "no delta"), *_deltas(magics), *((name, "saved delta") for name in _saved())],
         "verb": lambda: [(name, "verb") for name in VERBS] + [(name, "delta type") for name in DELTA_TYPES],
     }
+    if kind == "kinds":
+        return [entry for entry in sources["type"]() if entry[0] not in done]
     if kind == "types":
         types = [(name, "delta type") for name in [*DELTA_TYPES, *BASELINES]]
         last = next((word for word in reversed(done) if word in DELTA_TYPES), "")

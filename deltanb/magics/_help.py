@@ -18,6 +18,7 @@ _SHAPES = {
     "spec": "MODEL",
     "pattern": "PATTERN …",
     "type pattern": "TYPE [PATTERN …]",
+    "kinds": "[TYPE …]",
     "types": "TYPE [PATTERN …] [NAME=VALUE,VALUE …] TYPE …",
     "delta": "[DELTA]",
     "deltas": "DELTA …",

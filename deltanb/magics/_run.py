@@ -83,6 +83,10 @@ def _attach(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.attach(_text(kind), _patterns(call.words[1:]) or None, **call.options)
 
 
+def _plan(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.plans(_patterns(call.words) or None, **call.options)
+
+
 def _named(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
     def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
         return getattr(bench, verb)(_text(call.words[0]) if call.words else None)
@@ -234,6 +238,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "match": _match,
     "explore": _explore,
     "attach": _attach,
+    "plan": _plan,
     "detach": _named("detach"),
     "reattach": _named("reattach"),
     "use": _use,

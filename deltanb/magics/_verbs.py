@@ -11,7 +11,7 @@ from deltanb._suggest import close
 __all__ = ["BASELINES", "DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "types", "verb"]
+OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "kinds", "types", "verb"]
 TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder", "delta delta number"]
 Words = OneWord | TwoWords
 
@@ -90,6 +90,8 @@ _ALL = (
         Option("num_labels", "int", "outputs of a classification head"),
         Option("tokenizer", "value", "a tokenizer of your own, as {name}"),
         Option("seed", "int", "for whatever gets new weights"),
+        Option("device_map", "text", "where pretrained weights go: auto, cpu, cuda:0, …"),
+        Option("bits", "int", "4 or 8: pretrained weights quantised by bitsandbytes"),
     ), "backbone minilm"),
     Verb("graph", "the structure, folded, with counts", options=(
         Option("depth", "int", "levels to show"),
@@ -110,6 +112,13 @@ _ALL = (
         Option("name", "text", "a name of its own for the delta"),
         _EXCLUDE,
     ), "attach adapter output.dense bottleneck_dim=24", open=True),
+    Verb("plan", "which types, options and layers fit a budget, and what each would cost; nothing is attached", "kinds", 0, None, (
+        Option("budget", "value", "parameters that may train: 0.1% of the backbone's, or a number: 300k"),
+        Option("file", "value", "size of the saved delta: 1MB"),
+        Option("memory", "value", "that training may take, the process itself among it: 2GB"),
+        Option("batch", "int", "texts a step, for the memory (8)"),
+        Option("length", "int", "tokens a text, for the memory (128)"),
+    ), "plan --budget 0.1%"),
     Verb("detach", "take a delta out; it keeps its weights", "delta", 0, 1, example="detach adapter"),
     Verb("reattach", "put a detached delta back", "delta", 0, 1, example="reattach adapter"),
     Verb("use", "have just these deltas attached, from here or from folders; none: all off", "deltas", 1, None, example="use adapter"),

@@ -7,6 +7,7 @@ from deltanb.reports.log import show_log
 from deltanb.reports.match import MatchReport
 from deltanb.reports.outcome import CodeReport, Outcome, Page
 from deltanb.reports.parameters import ParameterTable
+from deltanb.reports.plans import PlannedRow, PlansReport
 from deltanb.reports.tree import StructureReport
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Outcome",
     "Page",
     "ParameterTable",
+    "PlannedRow",
+    "PlansReport",
     "Report",
     "StructureReport",
     "in_notebook",

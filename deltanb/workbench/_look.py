@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb.backbones import Backbone, load_backbone
 from deltanb.engine import DELTA_TYPES, deltas, match, plan
-from deltanb.reports import MatchReport, Outcome, ParameterTable, StructureReport
+from deltanb.reports import MatchReport, Outcome, ParameterTable, PlansReport, StructureReport
 from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import script
@@ -100,6 +100,17 @@ class Look(Core):
             with suppress(DeltaError):  # a type that cannot sit there is left out
                 plans.append(plan(model, kind, list(patterns), exclude))
         return MatchReport(found, snapshot(model), plans=plans)
+
+    def plans(self, types: Sequence[str] | None = None, **options: Any) -> PlansReport:
+        """Which deltas fit a budget, and what each would cost; nothing is attached.
+
+        Args:
+            types: delta types; default: all.
+            **options: of `deltanb.plans`.
+        """
+        from deltanb.planning import plans
+
+        return plans(self.model, types, **options)
 
     def params(self, *, by: str = "module", depth: int | None = None, gradients: bool | None = None) -> ParameterTable:
         """Counts before and after, by module, type or delta; with what trains but receives no gradient.
