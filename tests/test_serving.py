@@ -294,7 +294,7 @@ def test_folders_without_deltas(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(DeltaError, match=words):
             DeltaPool(model, place)
     saved(bart(), "lora", tmp_path / "foreign", 1)
-    with pytest.raises(DeltaError, match="None of the 1 deltas"):
+    with pytest.raises(DeltaError, match="None of the 1 folders"):
         DeltaPool(model, tmp_path)
 
 

@@ -264,6 +264,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "load": _texts("load"),
     "push": _texts("push"),
     "pull": _texts("pull"),
+    "serve": _texts("serve"),
     "code": _code,
     "undo": _plain("undo"),
     "redo": _plain("redo"),

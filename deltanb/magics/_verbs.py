@@ -214,6 +214,10 @@ _ALL = (
     Verb("pull", "download a delta from the model hub to a folder", "hub folder", 1, 2, (
         Option("revision", "text", "a branch, a tag or a commit; default: main"),
     ), "pull ann/reviews"),
+    Verb("serve", "show a folder of deltas in a browser, each one's answer beside the others'", "folder", 0, 1, (
+        Option("port", "int", "where to listen on this machine; 0: any free port (8000)"),
+        Option("stop", "flag", "end the server"),
+    ), "serve deltas --port 8000"),
     Verb("code", "the Python that does what was done here; or a script that trains it on many processes", options=(
         Option("script", "text", "write a training script to this file, for python, accelerate launch and torchrun"),
         Option("configs", "flag", "beside it, configurations of accelerate: DDP, FSDP, DeepSpeed"),

@@ -142,15 +142,17 @@ class DeltaPool:
             self._steps.pop(name, None)
 
     def _load_all(self, folder: Path) -> None:
+        errors: dict[str, DeltaError] = {}
         for name in candidates(folder):
             try:
                 self.load(name)
             except DeltaError as error:
-                self.problems[name] = str(error)
+                errors[name] = error
+        self.problems = {name: str(error) for name, error in errors.items()}
         if not self._loaded:
-            first = next(iter(self.problems))
-            msg = f"None of the {len(self.problems)} deltas in {folder} can be served; {first}: {self.problems[first]}"
-            raise DeltaError(msg, expected="At least one delta that was saved from this backbone.")
+            first = next(iter(errors.values()))
+            msg = f"None of the {len(errors)} folders in {folder} can be served. {first.what}"
+            raise DeltaError(msg, expected=first.expected, nearest=first.nearest, try_=first.try_)
 
     def _find_steps(self, lean: Lean) -> None:
         from deltanb.serving._parts import Alone, row_wise_modules, steps_of
