@@ -56,13 +56,13 @@ def limits_of(total: int, budget: object = None, file: object = None, memory: ob
     """
     words = {"of the parameters" if "%" in str(budget) else "parameters": budget, "a file of": file, "memory": memory}
     count = None if budget is None else read_count(budget, total)
-    sizes = [None if size is None else read_bytes(size, name) for size, name in ((file, "file"), (memory, "memory"))]
+    most, room = (None if size is None else read_bytes(size, name) for size, name in ((file, "file"), (memory, "memory")))
     shown = {name: f"{value:,}" if isinstance(value, int) else str(value).strip() for name, value in words.items() if value is not None}
     said = [
         f"{name} {value}" if name == "a file of" else f"{value} {name}" if "param" in name else f"{value} of {name}"
         for name, value in shown.items()
     ]
-    return Limits(count, *sizes, ", ".join(said))
+    return Limits(count, most, room, ", ".join(said))
 
 
 def read_count(given: object, total: int) -> int:
