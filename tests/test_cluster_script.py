@@ -312,6 +312,17 @@ def test_a_folder_with_a_run_is_not_written_over(tmp_path: Path) -> None:
         cluster.run_folder(tmp_path / "file" / "run", resume=False)
 
 
+def test_where_the_model_goes_is_not_written(place: Path) -> None:
+    bench = Workbench()
+    bench.backbone("./tiny", device_map="cpu", task="classification")
+    bench.attach("lora", ["query"])
+    bench.freeze(["deltas", "classifier"])
+    bench.script(place / "train.py")
+    text = (place / "train.py").read_text(encoding="utf-8")
+    assert "device_map" not in text
+    assert 'load_backbone(args.backbone, task="classification", num_labels=2)' in text
+
+
 def test_a_workbench_writes_without_a_notebook(place: Path) -> None:
     bench = Workbench()
     bench.backbone("bert-tiny", random=True)

@@ -12,7 +12,7 @@ from typing import Any
 from deltanb.cluster._files import last_checkpoint, run_folder, save_deltas
 from deltanb.cluster._lost import plain_errors
 from deltanb.cluster._rows import accuracy, rows_a_process, rows_of
-from deltanb.cluster._script import Recipe, script_of
+from deltanb.cluster._script import Recipe, double_quoted, script_of
 from deltanb.cluster._write import configs, write
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "accuracy",
     "configs",
+    "double_quoted",
     "last_checkpoint",
     "plain_errors",
     "rows_a_process",

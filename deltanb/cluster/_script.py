@@ -9,7 +9,7 @@ import tokenize
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Recipe", "script_of"]
+__all__ = ["Recipe", "double_quoted", "script_of"]
 
 _WIDTH = 88  # ruff's own, and black's
 

@@ -11,6 +11,7 @@ import transformers
 from deltanb._errors import DeltaError
 from deltanb.cluster._files import WEIGHTS
 from deltanb.training._encoding import collator
+from deltanb.training._quantised import check_gradients, deltas_count
 from deltanb.training._subject import subject_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class DeltaTrainer(transformers.Trainer):
     """
 
     def __init__(self, backbone: Backbone, **options: Any) -> None:
-        super().__init__(model=backbone.model, data_collator=collator(subject_of(backbone)), **options)
+        check_gradients(backbone.model)
+        with deltas_count(backbone.model):
+            super().__init__(model=backbone.model, data_collator=collator(subject_of(backbone)), **options)
         # These models average the loss over a batch; Trainer would take any **kwargs for a promise to do otherwise.
         self.model_accepts_loss_kwargs = False
         self._check_rows()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
-from deltanb.cluster import Recipe
+from deltanb.cluster import Recipe, double_quoted
 from deltanb.training import trainable_of
 from deltanb.workbench._python import imports_of
 from deltanb.workbench._runs import what_trains
@@ -168,7 +168,12 @@ def _backbone_call(steps: list[Step]) -> tuple[str, str]:
     name = call.args[0].value
     path = Path(name).expanduser()
     is_folder = path.name == "config.json" or (path / "config.json").is_file()
-    return str(path.resolve()) if is_folder else name, ", ".join(f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in call.keywords)
+    return str(path.resolve()) if is_folder else name, _spelled(call.keywords, without="device_map")
+
+
+def _spelled(keywords: list[ast.keyword], without: str = "") -> str:
+    """Arguments as Python text; where a model goes in a script is Trainer's to decide."""
+    return double_quoted(", ".join(f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in keywords if keyword.arg != without))
 
 
 def _data(steps: Sequence[Step]) -> tuple[str, str]:
@@ -186,7 +191,7 @@ def _data(steps: Sequence[Step]) -> tuple[str, str]:
         msg = f"The data ({ast.unparse(call.args[0])}) exist in this session's memory alone, where no script finds them."
         save = "pandas.DataFrame(…).to_csv('my_data.csv', index=False), with the columns text and label"
         raise DeltaError(msg, expected=f"Save them first: {save}; then take them from there.", try_="%delta data my_data.csv")
-    return _whole(str(call.args[0].value)), ", ".join(f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in call.keywords)
+    return _whole(str(call.args[0].value)), _spelled(call.keywords)
 
 
 def _settings(backbone: Backbone, result: TrainingResult | None) -> dict[str, Any]:
