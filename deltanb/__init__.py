@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deltanb.addressing import MatchResult
     from deltanb.backbones import Backbone, load_backbone
     from deltanb.checkpoints import save
+    from deltanb.comparison import compare
     from deltanb.engine import (
         AdapterConfig,
         AdapterModel,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
         use,
         without_deltas,
     )
+    from deltanb.planning import plans
+    from deltanb.serving import DeltaPool
     from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
     from deltanb.training import anatomy, evaluate, predict, train
@@ -75,6 +78,7 @@ __all__ = [
     "CompacterModel",
     "DeltaError",
     "DeltaModel",
+    "DeltaPool",
     "Explorer",
     "IA3Config",
     "IA3Model",
@@ -97,6 +101,7 @@ __all__ = [
     "__version__",
     "add",
     "anatomy",
+    "compare",
     "dead_parameters",
     "deltas",
     "evaluate",
@@ -107,6 +112,7 @@ __all__ = [
     "load_ipython_extension",
     "match",
     "plan",
+    "plans",
     "predict",
     "preview",
     "pull",
@@ -125,6 +131,7 @@ _HOMES = {
     "deltanb.addressing": ["MatchResult"],
     "deltanb.backbones": ["Backbone", "load_backbone"],
     "deltanb.checkpoints": ["save"],
+    "deltanb.comparison": ["compare"],
     "deltanb.engine": [
         "AdapterConfig",
         "AdapterModel",
@@ -161,6 +168,8 @@ _HOMES = {
         "use",
         "without_deltas",
     ],
+    "deltanb.serving": ["DeltaPool"],
+    "deltanb.planning": ["plans"],
     "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
     "deltanb.training": ["anatomy", "evaluate", "predict", "train"],

@@ -283,9 +283,9 @@ class _Reader:
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
-    """The shape; (0,) for a parameter of a lazy module that has none yet."""
+    """The shape, of 4-bit weights the one before they were packed; (0,) for a parameter of a lazy module that has none yet."""
     try:
-        return tuple(tensor.shape)
+        return tuple(getattr(getattr(tensor, "quant_state", None), "shape", None) or tensor.shape)
     except RuntimeError:
         return (0,)
 

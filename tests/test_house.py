@@ -17,12 +17,12 @@ LONGEST = 300
 # Bottom first. A part may import from itself and from every layer below its own.
 LAYERS = (
     (
-        *("_errors", "_foreign", "_hub", "_quiet", "_suggest", "_version", "_walk", "_warn"),
+        *("_errors", "_foreign", "_hub", "_quiet", "_shield", "_suggest", "_version", "_walk", "_warn"),
         *("addressing", "folding", "probe", "roles", "structure"),
     ),
     ("engine",),
     ("backbones", "checkpoints", "datasets", "graph", "reports", "training"),
-    ("sharing",),
+    ("cluster", "comparison", "planning", "serving", "sharing"),
     ("workbench",),
     ("magics", "widgets"),
 )

@@ -291,6 +291,6 @@ def test_the_area_in_a_notebook_says_that_a_run_has_failed(monkeypatch: pytest.M
     from deltanb.training import _display
 
     seen: list[str] = []
-    monkeypatch.setattr(_display._Notebook, "_show", lambda self, bundle: (seen.append(bundle["text/plain"]), setattr(self, "_handle", 1)))
+    monkeypatch.setattr(_display.OutputArea, "_show", lambda self, bundle: (seen.append(bundle["text/plain"]), setattr(self, "_handle", 1)))
     refused(lambda: train(adapted(), DATA, lr=1e30, **{**FAST, "max_steps": 30, "display": "notebook"}))
     assert seen[-1] == "Training did not finish."

@@ -140,7 +140,9 @@ def _role_hits(pattern: str, names: Sequence[str], roles: Mapping[str, str] | No
         raise DeltaError(msg, expected=f"A family of: {', '.join(known_families())}.", try_="%delta graph, and a pattern from its names")
     paths = list(dict.fromkeys(roles[name] for name in names if name in roles))
     segments = [_spread(segment) for segment in _segments(pattern)]
-    hit = {path for path in paths if _segment_hits(pattern, segments, _each_role(path))}
+    spoken = {path: _each_role(path) for path in paths}
+    good = set(_segment_hits(pattern, segments, [said for every in spoken.values() for said in every]))
+    hit = {path for path, every in spoken.items() if not good.isdisjoint(every)}
     return [name for name in names if roles.get(name) in hit]
 
 

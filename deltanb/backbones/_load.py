@@ -12,6 +12,7 @@ from deltanb.backbones._byte_tokenizer import byte_tokenizer
 from deltanb.backbones._choices import offline_sentence
 from deltanb.backbones._given import given_backbone
 from deltanb.backbones._origin import Origin, find_origin, read_config
+from deltanb.backbones._placement import Placement
 from deltanb.backbones._pretrained import folder_tokenizer, load_weights
 from deltanb.backbones._tasks import HEADED, check_task, choose_task, class_name
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["load_backbone"]
 
 
-def load_backbone(
+def load_backbone(  # noqa: PLR0913
     spec: str | nn.Module | Backbone,
     *,
     random: bool = False,
@@ -32,8 +33,10 @@ def load_backbone(
     num_labels: int | None = None,
     tokenizer: Any = None,
     seed: int = 0,
+    device_map: str | None = None,
+    bits: int | None = None,
 ) -> Backbone:
-    """A backbone: a model that deltas can be attached to, in float32 and in eval mode.
+    """A backbone: a model that deltas can be attached to, in float32 (but for what is quantised) and in eval mode.
 
     Args:
         spec: ``minilm`` (a small pretrained encoder, no network), a folder with config and safetensors weights, a hub id
@@ -47,6 +50,8 @@ def load_backbone(
             from theirs gives a new head.
         tokenizer: used instead of the one found.
         seed: for whatever gets new weights. Global random numbers are not touched.
+        device_map: where pretrained weights go: ``auto`` (accelerate divides them among the devices), ``cpu``, ``cuda:0``, …
+        bits: 4 or 8: keep pretrained weights quantised by bitsandbytes, the head apart; deltas on them are float32.
 
     Raises:
         DeltaError: the name is not known, the files are missing or damaged, no hub can be reached, or the family lacks the task.
@@ -63,19 +68,23 @@ def load_backbone(
         return spec
     _check(spec, random=random, skeleton=skeleton, num_labels=num_labels, seed=seed)
     check_task(task)
+    placement = Placement(device_map, bits)
+    placement.check(pretrained=isinstance(spec, str) and not random and not skeleton)
     if not isinstance(spec, str):
         return given_backbone(spec, tokenizer)
     origin = find_origin(spec, weights=not (random or skeleton))
     config = read_config(origin)
     chosen = choose_task(config, task, skeleton=skeleton)
     _set_labels(config, chosen, num_labels)
-    code = _code(origin, task, chosen, config, random=random, skeleton=skeleton, seed=seed)
+    code = _code(origin, task, chosen, config, random=random, skeleton=skeleton, seed=seed, placement=placement)
     if skeleton:
         source = f"built from {origin.source}; structure only, no weights"
         return Backbone(skeleton_model(config, chosen), tokenizer, origin.name, "skeleton", chosen, source, code)
-    check_memory(config, chosen, origin.name)
-    make = _random if random else _pretrained
-    return make(origin, config, chosen, tokenizer, seed, code)
+    if not placement.wanted:
+        check_memory(config, chosen, origin.name)
+    if random:
+        return _random(origin, config, chosen, tokenizer, seed, code)
+    return _pretrained(origin, config, chosen, tokenizer, seed, code, placement)
 
 
 def _check(spec: object, *, random: bool, skeleton: bool, num_labels: object, seed: object) -> None:
@@ -116,14 +125,14 @@ def _random(origin: Origin, config: Any, task: Task, tokenizer: Any, seed: int, 
     return Backbone(fresh_model(config, task, seed), found, origin.name, "random", task, source, code)
 
 
-def _pretrained(origin: Origin, config: Any, task: Task, tokenizer: Any, seed: int, code: str) -> Backbone:
+def _pretrained(origin: Origin, config: Any, task: Task, tokenizer: Any, seed: int, code: str, placement: Placement) -> Backbone:
     folder = origin.with_weights()
     found = tokenizer if tokenizer is not None else folder_tokenizer(folder)
     _set_padding(config, found)
-    model, new = load_weights(folder, config, task, seed, origin.name)
+    model, new = load_weights(folder, config, task, seed, origin.name, placement)
     # Not the path in the package or in the hub's cache: what is saved with a delta must mean something elsewhere.
     model.name_or_path = model.config.name_or_path = origin.hub or origin.name
-    source = origin.source + (f"; new (seed {seed}): {', '.join(new)}" if new else "")
+    source = origin.source + placement.said + (f"; new (seed {seed}): {', '.join(new)}" if new else "")
     return Backbone(model, found, origin.name, "pretrained", task, source, code)
 
 
@@ -137,13 +146,15 @@ def _set_padding(config: Any, tokenizer: Any) -> None:
         config.pad_token_id = tokenizer.pad_token_id
 
 
-def _code(origin: Origin, asked: str, task: Task, config: Any, *, random: bool, skeleton: bool, seed: int) -> str:
+def _code(origin: Origin, asked: str, task: Task, config: Any, *, random: bool, skeleton: bool, seed: int, placement: Placement) -> str:
     options = {
         "random": "True" if random else "",
         "skeleton": "True" if skeleton else "",
         "task": "" if asked == "auto" else json.dumps(asked),
         "num_labels": str(config.num_labels) if task in HEADED else "",
         "seed": str(seed) if seed and not skeleton else "",
+        "device_map": json.dumps(placement.device_map) if placement.device_map else "",
+        "bits": str(placement.bits) if placement.bits else "",
     }
     given = [json.dumps(origin.name, ensure_ascii=False), *(f"{key}={value}" for key, value in options.items() if value)]
     return f"deltanb.load_backbone({', '.join(given)})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._quiet import quiet
 from deltanb.backbones._build import seeded
+from deltanb.backbones._placement import Placement
 from deltanb.backbones._tasks import auto_class
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ __all__ = ["folder_tokenizer", "load_weights"]
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
 
 
-def load_weights(folder: Path, config: Any, task: Task, seed: int, name: str) -> tuple[Any, list[str]]:
-    """The model in float32, and the names of its new parts (a head that the weights lack), initialised from ``seed``.
+def load_weights(folder: Path, config: Any, task: Task, seed: int, name: str, placement: Placement | None = None) -> tuple[Any, list[str]]:
+    """The model in float32, or as ``placement`` says, and the names of its new parts (a head, say), initialised from ``seed``.
 
     Raises:
         DeltaError: there are no safetensors weights, they are damaged, or they are of another model.
@@ -52,6 +53,7 @@ def load_weights(folder: Path, config: Any, task: Task, seed: int, name: str) ->
                 local_files_only=True,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                **(placement or Placement()).options(config, task),
             )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")

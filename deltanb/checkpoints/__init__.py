@@ -6,5 +6,6 @@ from deltanb.checkpoints._folders import saved_folders
 from deltanb.checkpoints._load import load, read, read_config, transplant
 from deltanb.checkpoints._save import save
 from deltanb.checkpoints._saved import Saved
+from deltanb.checkpoints._size import FileSize
 
-__all__ = ["Saved", "declare_again", "is_temporary", "load", "read", "read_config", "save", "saved_folders", "transplant"]
+__all__ = ["FileSize", "Saved", "declare_again", "is_temporary", "load", "read", "read_config", "save", "saved_folders", "transplant"]

@@ -23,15 +23,17 @@ from deltanb.engine import AutoDeltaConfig, deltas
 from deltanb.structure import backbone_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     import torch
     from torch import nn
 
-    from deltanb.engine import DeltaModel
+    from deltanb.engine import BaseDeltaConfig, DeltaModel
 
-__all__ = ["facts_of", "is_ours", "is_sealed", "read", "seal", "sealed", "settings", "write"]
+__all__ = ["METADATA", "backbone_facts", "facts_of", "is_ours", "is_sealed", "read", "seal", "sealed", "settings", "told", "write"]
 
 _VERSION = 1
-_KEY = "deltanb"
+METADATA = "deltanb"
 _SEAL = "sha256"
 _FACTS = ("format", "format_version", "versions", "name", "hosts", "freeze", "backbone", "tensors", "files", "extra", _SEAL)
 
@@ -51,31 +53,59 @@ def write(delta: DeltaModel, folder: Path) -> None:
     facts = settings(delta, tensors)
     text = sealed(facts)
     # One key of metadata: safetensors writes several in random order, and the same delta must give the same bytes.
-    replace_files({folder / WEIGHTS: save(tensors, metadata={_KEY: text.rstrip()}), folder / CONFIG: text.encode()})
+    replace_files({folder / WEIGHTS: save(tensors, metadata={METADATA: text.rstrip()}), folder / CONFIG: text.encode()})
 
 
 def settings(delta: DeltaModel, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Everything ``config.json`` says about a delta: plain data, sorted when written."""
+    return told(
+        delta.config,
+        delta.name,
+        delta.hosts,
+        declared(delta),
+        backbone_facts(delta.backbone_model, delta.owned),
+        {"count": len(tensors), "parameters": sum(t.numel() for t in tensors.values()), "sha256": tensors_digest(tensors)},
+    )
+
+
+def told(
+    config: BaseDeltaConfig,
+    name: str,
+    hosts: Sequence[str],
+    freeze: list[dict[str, Any]],
+    backbone: dict[str, Any],
+    tensors: dict[str, Any],
+) -> dict[str, Any]:
+    """The settings from their parts."""
     import torch
     import transformers
 
-    backbone = delta.backbone_model
     return {
-        **delta.config.to_dict(),
+        **config.to_dict(),
         "format": "deltanb",
         "format_version": _VERSION,
         "versions": {"deltanb": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
-        "name": delta.name,
-        "hosts": delta.hosts,
-        "freeze": declared(delta),
-        "backbone": {
-            "class": type(backbone).__name__,
-            "name": _backbone_name(backbone),
-            "parameters": _backbone_size(backbone),
-            "structure": structure_fingerprint(backbone),
-            "weights": weights_fingerprint(backbone, delta.owned),
-        },
-        "tensors": {"count": len(tensors), "parameters": sum(t.numel() for t in tensors.values()), "sha256": tensors_digest(tensors)},
+        "name": name,
+        "hosts": list(hosts),
+        "freeze": freeze,
+        "backbone": backbone,
+        "tensors": tensors,
+    }
+
+
+def backbone_facts(backbone: nn.Module, without: Collection[str]) -> dict[str, Any]:
+    """What the settings say about a backbone.
+
+    Args:
+        backbone: the model.
+        without: names of tensors that do not count for the fingerprint of its weights.
+    """
+    return {
+        "class": type(backbone).__name__,
+        "name": _backbone_name(backbone),
+        "parameters": _backbone_size(backbone),
+        "structure": structure_fingerprint(backbone),
+        "weights": weights_fingerprint(backbone, without),
     }
 
 
@@ -130,7 +160,7 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise DeltaError(msg, expected="A delta is a folder that %delta save wrote.", try_="copy or download the folder again")
     try:
         with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            text = (file.metadata() or {}).get(METADATA)
             tensors = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118 - no mapping
         data = json.loads(text) if text else {}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:

@@ -11,7 +11,7 @@ from deltanb.engine._freezing import dump as snapshot_declarations
 from deltanb.engine._gradients import dead_parameters
 from deltanb.engine._hosts import match
 from deltanb.engine._lora_layers import DoraEmbeddingLayer, DoraLayer, LoraEmbeddingLayer, LoraLayer
-from deltanb.engine._memory import PROCESS_BYTES, score_heads, training_memory
+from deltanb.engine._memory import PROCESS_BYTES, Outlook, Place, Planned, score_heads, training_memory
 from deltanb.engine._merged import merged_originals
 from deltanb.engine._merging import Effect, set_merged
 from deltanb.engine._movement import Moved, Passes, places_of, side_by_side
@@ -66,11 +66,14 @@ __all__ = [
     "LowRankAdapterModel",
     "LowRankLinear",
     "Moved",
+    "Outlook",
     "ParallelAdapterConfig",
     "ParallelAdapterLayer",
     "ParallelAdapterModel",
     "Passes",
+    "Place",
     "Plan",
+    "Planned",
     "PrefixConfig",
     "PrefixLayer",
     "PrefixModel",

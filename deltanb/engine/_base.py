@@ -30,7 +30,7 @@ from deltanb.engine._registry import registry_of, unwrapped
 from deltanb.structure import DELTA_MARK, backbone_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
     from torch import nn
@@ -58,6 +58,7 @@ class DeltaModel(Mergeable, Holdings):
 
     config_class: ClassVar[type[BaseDeltaConfig]]
     default_modified_modules: ClassVar[tuple[str, ...]] = ()
+    twins: dict[Hashable, nn.Module] | None = None  # children by what their hosts have in common, where it is only planned
     stand_ins: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"attn@": "mixer@", "attn@.proj@": "mixer@", "ff@.w1@": "ff@", "ff@.w2@": "ff@"}
     )
@@ -96,10 +97,14 @@ class DeltaModel(Mergeable, Holdings):
 
     @classmethod
     def planned(cls, backbone_model: nn.Module, config: BaseDeltaConfig, *, name: str | None = None) -> Self:
-        """The delta as it would be, on the meta device and not attached: for counting before anything is touched."""
+        """The delta as it would be, on the meta device and not attached: for counting before anything is touched.
+
+        Hosts that are alike have one child together, so that a hundred layers cost no more than one.
+        """
         import torch
 
         delta = cls.__new__(cls)
+        delta.twins = {}
         with torch.device("meta"):
             DeltaModel._prepare(delta, backbone_model, config, {"name": name})
         return delta
@@ -126,12 +131,19 @@ class DeltaModel(Mergeable, Holdings):
     def _build(self, hosts: Sequence[Host]) -> None:
         for host in hosts:
             check_container(host)
-            with host.drawing_board():
-                child = self.make_child(host)
-            child = host.placed(child)
-            child.__dict__[DELTA_MARK] = self.name
-            child.train(host.module.training)
-            self.modules[host.name] = child
+            key = None if self.twins is None else self.alike(host)
+            child = self.twins.get(key) if self.twins else None
+            self.modules[host.name] = child or self._made(host)
+            if key is not None:
+                self.twins[key] = self.modules[host.name]  # type: ignore[index]
+
+    def _made(self, host: Host) -> nn.Module:
+        with host.drawing_board():
+            child = self.make_child(host)
+        child = host.placed(child)
+        child.__dict__[DELTA_MARK] = self.name
+        child.train(host.module.training)
+        return child
 
     # What a type fills in -------------------------------------------------------------------------------------------
 
@@ -150,6 +162,10 @@ class DeltaModel(Mergeable, Holdings):
             DeltaError: this type cannot sit on such a host; says which can.
         """
         raise NotImplementedError
+
+    def alike(self, host: Host) -> Hashable | None:
+        """What hosts have in common whose children would be the same but for their values; None: no child is like another."""
+        return host.kind
 
     def make_hook(self) -> Hook:
         """What the child does to its host; see `deltanb.engine._insertion`."""

@@ -15,7 +15,7 @@ from deltanb.roles import roles_of
 from deltanb.structure import backbone_modules, module_names, parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
     from contextlib import AbstractContextManager
 
     import torch
@@ -80,6 +80,13 @@ class Host:
         """A floating-point parameter of the host or its surroundings: tells dtype and device."""
         around = [self.module, self.hosts.backbone]
         return next((p for module in around for p in module.parameters() if p.is_floating_point()), None)
+
+    @cached_property
+    def kind(self) -> Hashable:
+        """What tells its output size: its type and the shapes below it; its name, where it has no parameter."""
+        below = backbone_modules(self.module)
+        shapes = [(name, key, tuple(p.shape)) for name, module in below for key, p in module._parameters.items() if p is not None]
+        return (type(self.module), *shapes) if shapes else self.name
 
     def drawing_board(self) -> AbstractContextManager[Any]:
         """Where to build a child: on the meta device for a skeleton's, so that no memory is taken and nothing drawn."""
@@ -182,8 +189,8 @@ class Hosts:
     @cached_property
     def twins(self) -> dict[str, str]:
         """For each host the first one of its type and shapes: 126 equal layers need one trial."""
-        first: dict[Any, str] = {}
-        return {host.name: first.setdefault(_kind(host), host.name) for host in self.hosts if not is_channels_first(host.module)}
+        first: dict[Hashable, str] = {}
+        return {host.name: first.setdefault(host.kind, host.name) for host in self.hosts if not is_channels_first(host.module)}
 
     @cached_property
     def trace(self) -> Trace:
@@ -205,13 +212,6 @@ class Hosts:
             else:
                 found.append(name)
         return list(dict.fromkeys(found))
-
-
-def _kind(host: Host) -> Any:
-    """What tells a host's output size: its type and the shapes below it; its name, where it has no parameter."""
-    below = backbone_modules(host.module)
-    shapes = [(name, key, tuple(p.shape)) for name, module in below for key, p in module._parameters.items() if p is not None]
-    return (type(host.module), *shapes) if shapes else host.name
 
 
 def is_channels_first(module: nn.Module) -> bool:

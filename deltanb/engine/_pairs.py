@@ -38,7 +38,8 @@ def pairs_of(patterns: Sequence[str], found: MatchResult) -> dict[str, str]:
     if len(words) % 2:
         msg = f"A parallel adapter needs patterns two by two, and {words[-1]!r} stays without a partner."
         raise DeltaError(msg, expected="A first and a second pattern for each pair.", try_="%delta attach parallel_adapter fc1 fc2")
-    left = {word: [name for name in found.names if name in set(hits)] for word, hits in found.by_pattern.items()}
+    within = {word: set(hits) for word, hits in found.by_pattern.items()}
+    left = {word: [name for name in found.names if name in hits] for word, hits in within.items()}
     pairs: dict[str, str] = {}
     for first, second in zip(words[::2], words[1::2], strict=True):
         for one, other in _paired(first, second, left[first], left[second]):
@@ -54,8 +55,7 @@ def _paired(first: str, second: str, firsts: list[str], seconds: list[str]) -> l
         return [(name, name) for name in firsts]
     if (firsts, seconds) == ([first], [second]):
         return [(first, second)]  # both by their full names: meant as it stands, in whatever blocks they are
-    forth = {name: _nearest(name, seconds) for name in firsts}
-    back = {name: _nearest(name, firsts) for name in seconds}
+    forth, back = _nearest(firsts, seconds), _nearest(seconds, firsts)
     for there, here in ((forth, back), (back, forth)):
         for name, near in there.items():
             if len(near) == 1 and here[near[0]] == [name]:
@@ -66,17 +66,23 @@ def _paired(first: str, second: str, firsts: list[str], seconds: list[str]) -> l
     return [(name, near[0]) for name, near in forth.items()]
 
 
-def _nearest(name: str, others: Sequence[str]) -> list[str]:
-    """Those of ``others`` in the same block that share most segments with ``name``."""
-    shared = {other: _shared(name, other) for other in others if other != name and _block(other) == _block(name)}
-    return [other for other, count in shared.items() if count == max(shared.values())]
+def _nearest(names: Sequence[str], others: Sequence[str]) -> dict[str, list[str]]:
+    """For each name those of ``others`` in the same block that share most segments with it."""
+    inside: dict[str, list[str]] = {}
+    for other in others:
+        inside.setdefault(_block(other), []).append(other)
+    found = {}
+    for name in names:
+        shared = {other: _shared(name, other) for other in inside.get(_block(name), ()) if other != name}
+        found[name] = [other for other, count in shared.items() if count == max(shared.values())]
+    return found
 
 
-def _block(name: str) -> list[str]:
-    """The segments of a name up to the number of its block; a number at the end counts its module, not a block."""
+def _block(name: str) -> str:
+    """A name up to the number of its block; a number at the end counts its module, not a block."""
     parts = name.split(".")
     last = max((at for at, part in enumerate(parts[:-1]) if part.isdigit()), default=-1)
-    return parts[: last + 1]
+    return ".".join(parts[: last + 1])
 
 
 def _shared(name: str, other: str) -> int:

@@ -152,6 +152,8 @@ class BitFitModel(DeltaModel):
 
 
 def _drawn(linear: nn.Module, bias: torch.Tensor) -> torch.Tensor:
-    """``bias`` filled as torch fills a new Linear's."""
+    """``bias`` filled as torch fills a new Linear's; what has no memory stays as it is."""
+    if bias.is_meta:
+        return bias
     bound = 1 / math.sqrt(linear.in_features)  # type: ignore[arg-type]
     return nn.init.uniform_(bias, -bound, bound)

@@ -20,7 +20,7 @@ from deltanb.engine._config import BaseDeltaConfig, option
 from deltanb.engine._phm import PHMLinear
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from torch import nn
 
@@ -148,6 +148,11 @@ class CompacterModel(DeltaModel):
         down = self._layer(size, small, "use_bias_down_sampler", at=0)
         up = self._layer(small, size, "use_bias_up_sampler", at=1)
         return SampledAdapter(down, up, self.config.options()["non_linearity"])
+
+    def alike(self, host: Host) -> Hashable | None:
+        """As ever, unless later layers borrow from the first."""
+        options = self.config.options()
+        return None if options["shared_phm_rule"] or options["shared_W_phm"] else host.kind
 
     def _layer(self, size_in: int, size_out: int, bias: str, *, at: int) -> PHMLinear:
         """One layer, which borrows from the first one that has what it shares: lower layers are even ones, upper odd."""

@@ -27,7 +27,7 @@ from deltanb.roles import roles_of
 from deltanb.structure import module_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from deltanb.engine._hosts import Host
     from deltanb.engine._insertion import Hook
@@ -122,6 +122,10 @@ class IA3Model(DeltaModel):
             return IA3Layer(1, module.weight.shape[0])
         msg = f"{host.name} ({type(module).__name__}) is to have its input scaled, and is no linear layer."
         raise DeltaError(msg, expected="A Linear or Conv1D among feedforward_modules.", try_="%delta help attach ia3")
+
+    def alike(self, host: Host) -> Hashable | None:
+        """Hosts that are scaled at the same end."""
+        return (host.name in self.before, host.kind)
 
     def merged_tensors(self, host: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The scaled weight, and bias where it is the output that is scaled."""

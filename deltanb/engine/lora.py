@@ -30,7 +30,7 @@ from deltanb.engine._per_host import value_per_host
 from deltanb.structure import backbone_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import torch
 
@@ -135,6 +135,10 @@ class LoraModel(DeltaModel):
         else:
             options["lora_dropout"] = self.config.lora_dropout
         return self._directed(host, options) if self.config.use_dora else _plain(host, options)
+
+    def alike(self, host: Host) -> Hashable | None:
+        """Hosts of one rank."""
+        return (self._ranks.get(host.name), host.kind)
 
     def _directed(self, host: Host, options: dict[str, Any]) -> nn.Module:
         weight: Any = host.module.weight

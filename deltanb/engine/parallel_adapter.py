@@ -26,7 +26,7 @@ from deltanb.engine._insertion import AddParallel
 from deltanb.engine._pairs import block_of, pairs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import torch
 
@@ -148,6 +148,10 @@ class ParallelAdapterModel(DeltaModel):
         second = self._seconds[host.name]
         check_container(second)
         return ParallelAdapterLayer(host.input_size, second.output_size, **self.config.options())
+
+    def alike(self, host: Host) -> Hashable | None:
+        """Hosts whose partners are alike too."""
+        return (host.kind, self._seconds[host.name].kind)
 
     def make_hooks(self) -> list[tuple[str, Hook]]:
         """One hook for a module that is its own partner; else one before the first, one after the second, one around both."""

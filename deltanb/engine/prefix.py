@@ -25,7 +25,7 @@ from deltanb.engine._hosts import Host, Hosts
 from deltanb.engine._positions import PlainCache, ShiftPositions, bias_owner, is_relative, position_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from deltanb.engine._insertion import Hook
 
@@ -192,6 +192,10 @@ class PrefixModel(DeltaModel):
         if config.reparameterize:
             return PrefixNetwork(config.prefix_token_num, sizes, config.embed_dim, config.mid_dim)
         return PrefixLayer(config.prefix_token_num, *sizes[self.hosts.index(host.name)])
+
+    def alike(self, host: Host) -> Hashable | None:
+        """Attentions with keys and values of the same sizes; one network stands for all."""
+        return None if self.config.reparameterize else (host.kind, self.sizes.get(host.name, host.name))
 
     def make_hooks(self) -> list[tuple[str, Hook]]:
         """One place an attention module; and those that tell positions, where they are to move."""

@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from deltanb.magics._verbs import DELTA_TYPES, VERBS
+from deltanb.magics._verbs import BASELINES, DELTA_TYPES, VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ _PLAIN = (int, float, str, bool, type(None))
 _VALUES = {
     "view": ("tree", "graph", "both"),
     "by": ("module", "type", "delta"),
+    "layers": ("all",),
     "format": ("deltanb", "peft"),
     "task": ("auto", "classification", "base", "seq2seq", "causal-lm", "masked-lm", "image", "speech"),
 }
@@ -75,7 +76,9 @@ def _values(verb: Verb, done: list[str], magics: DeltaMagics) -> list[tuple[str,
         return [*_by_words(verb.words, done[1:], magics), *_options(verb, done[1:])]
     if option.name == "texts":
         return [(f"{{{name}}}", "variable") for name, _ in _variables(magics, plain=True)]
-    if option.kind == "many":
+    if option.name == "on":
+        return [*((name, "data set") for name in _data_sets()), *_variables(magics)]
+    if option.kind == "many" and option.name != "layers":
         own = [("deltas", "delta"), *_deltas(magics)] if verb.name == "freeze" else []
         return [*own, *_modules(magics)]
     return [(name, "value") for name in _VALUES.get(option.name, ())]
@@ -84,8 +87,9 @@ def _values(verb: Verb, done: list[str], magics: DeltaMagics) -> list[tuple[str,
 def _options(verb: Verb, done: list[str]) -> list[tuple[str, str]]:
     """The options of a verb, those of a delta type among them."""
     names = [option.name for option in verb.options]
-    if verb.open and done:
-        names = [*_type_options(done[0]), *names]
+    if verb.open:
+        types = done if verb.words == "types" else done[:1]
+        names = [*dict.fromkeys(name for word in types for name in _type_options(word)), *names]
     return [(f"--{name.replace('_', '-')}", "option") for name in [*names, "as", "help"]]
 
 
@@ -112,6 +116,12 @@ def _by_words(kind: str, done: list[str], magics: DeltaMagics) -> list[tuple[str
         "deltas": lambda: [("none", "no delta"), *_deltas(magics), *((name, "saved delta") for name in _saved())],
         "verb": lambda: [(name, "verb") for name in VERBS] + [(name, "delta type") for name in DELTA_TYPES],
     }
+    if kind == "kinds":
+        return [entry for entry in sources["type"]() if entry[0] not in done]
+    if kind == "types":
+        types = [(name, "delta type") for name in [*DELTA_TYPES, *BASELINES]]
+        last = next((word for word in reversed(done) if word in DELTA_TYPES), "")
+        return [*types, *((f"{name}=", "option") for name in _type_options(last)), *(_modules(magics) if last else [])]
     if kind == "type pattern":
         return sources["options" if done else "type"]()
     if kind in ("pattern", "deltas", "weights"):

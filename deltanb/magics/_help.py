@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
-from deltanb.magics._verbs import DELTA_TYPES, VERBS, Verb, find_verb
+from deltanb.magics._verbs import BASELINES, DELTA_TYPES, VERBS, Verb, find_verb
 
 if TYPE_CHECKING:
     from deltanb.reports import Page
@@ -18,6 +18,8 @@ _SHAPES = {
     "spec": "MODEL",
     "pattern": "PATTERN …",
     "type pattern": "TYPE [PATTERN …]",
+    "kinds": "[TYPE …]",
+    "types": "TYPE [PATTERN …] [NAME=VALUE,VALUE …] TYPE …",
     "delta": "[DELTA]",
     "deltas": "DELTA …",
     "weights": "DELTA=WEIGHT …",
@@ -65,6 +67,14 @@ def _verb_page(verb: Verb) -> Page:
             *((f"TYPE {name}", text) for name, text in DELTA_TYPES.items()),
             *rows,
             ("name=value", "an option of the type: %delta help attach lora"),
+        ]
+    if verb.name == "compare":
+        rows = [
+            *((f"TYPE {name}", text) for name, text in {**DELTA_TYPES, **BASELINES}.items()),
+            ("PATTERN …", "behind a type: where it sits; default: the type's own places"),
+            ("name=1,2,4", "behind a type: an option of it, each value in turn"),
+            ("--name 1,2,4", "the same for every type that has the option"),
+            *rows,
         ]
     rows.append(("--as NAME", "bind the result to a variable"))
     shape = _SHAPES[verb.words] if verb.least or verb.words != "pattern" else "[PATTERN …]"

@@ -100,6 +100,8 @@ class _Reader:
         return self.call
 
     def _is_option(self, name: str) -> bool:
+        if self.verb.words == "types":  # name=value behind a type belongs to it, so it stays in its place
+            return self.verb.option(name) is not None
         return self.verb.open or self.verb.option(name) is not None or self.verb.words not in ("text", "pattern")
 
     def _option(self, name: str, text: str | None) -> None:
@@ -192,6 +194,7 @@ _NEEDS = {
     "spec": "a model",
     "pattern": "a pattern",
     "type pattern": "a delta type",
+    "types": "a delta type, better several",
     "text": "a sentence",
     "delta delta number": "two deltas and a number",
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deltanb.magics._parse import Call
     from deltanb.workbench import Workbench
 
-__all__ = ["run"]
+__all__ = ["run", "source_of"]
 
 
 def run(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
@@ -83,6 +83,10 @@ def _attach(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.attach(_text(kind), _patterns(call.words[1:]) or None, **call.options)
 
 
+def _plan(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.plans(_patterns(call.words) or None, **call.options)
+
+
 def _named(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
     def runner(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
         return getattr(bench, verb)(_text(call.words[0]) if call.words else None)
@@ -99,11 +103,18 @@ def _plain(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
 
 def _source(call: Call, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The data that the first word names: a shipped set, a file, or a variable."""
+    return source_of(call.words[0], variables) if call.words else {}
+
+
+def source_of(word: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The data that a word names.
+
+    Args:
+        word: of the line.
+        variables: the user's.
+    """
     from deltanb.datasets import names
 
-    if not call.words:
-        return {}
-    word = call.words[0]
     if isinstance(word, Variable):
         return {"source": word.value, "variable": word.name}
     if word in names() or Path(word).exists() or word not in variables:
@@ -128,6 +139,12 @@ def _train(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
     from deltanb.magics._training import train
 
     return train(bench, _source(call, variables), call.options)
+
+
+def _compare(call: Call, bench: Workbench, variables: Mapping[str, Any]) -> Any:
+    from deltanb.magics._compare import compare
+
+    return compare(bench, call.verb, call.words, call.options, variables)
 
 
 def _runs(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
@@ -199,9 +216,15 @@ def _interpolate(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.interpolate(_text(first), _text(second), share.value if isinstance(share, Variable) else share, **call.options)
 
 
-def _code(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+def _code(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     from deltanb.reports import CodeReport
 
+    options = dict(call.options)
+    if "script" in options:
+        return bench.script(options.pop("script"), **options)
+    if options:
+        msg = f"--{next(iter(options))} belongs to a script that is written."
+        raise DeltaError(msg, expected="The script's file is needed.", try_="%delta code --script train.py --configs")
     return CodeReport(bench.code())
 
 
@@ -215,6 +238,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "match": _match,
     "explore": _explore,
     "attach": _attach,
+    "plan": _plan,
     "detach": _named("detach"),
     "reattach": _named("reattach"),
     "use": _use,
@@ -233,12 +257,14 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "stop": _plain("stop"),
     "wait": _plain("wait"),
     "runs": _runs,
+    "compare": _compare,
     "evaluate": _with_data("evaluate"),
     "predict": _predict,
     "save": _texts("save"),
     "load": _texts("load"),
     "push": _texts("push"),
     "pull": _texts("pull"),
+    "serve": _texts("serve"),
     "code": _code,
     "undo": _plain("undo"),
     "redo": _plain("redo"),

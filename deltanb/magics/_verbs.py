@@ -8,10 +8,10 @@ from typing import Literal
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 
-__all__ = ["DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
+__all__ = ["BASELINES", "DELTA_TYPES", "VERBS", "Option", "Verb", "find_verb"]
 
 Kind = Literal["text", "int", "float", "flag", "many", "value"]
-OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "verb"]
+OneWord = Literal["", "spec", "pattern", "delta", "deltas", "weights", "data", "text", "folder", "kinds", "types", "verb"]
 TwoWords = Literal["type pattern", "folder delta", "hub delta", "hub folder", "delta delta number"]
 Words = OneWord | TwoWords
 
@@ -28,6 +28,9 @@ DELTA_TYPES = {
     "ia3": "a vector that scales keys, values and the inside of the feed-forward",
     "ln_tuning": "the weights and biases of the matched norms, and nothing else",
 }
+
+# What a comparison may hold beside them.
+BASELINES = {"head": "the classifier alone, the backbone frozen", "full": "all parameters"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ _ALL = (
         Option("num_labels", "int", "outputs of a classification head"),
         Option("tokenizer", "value", "a tokenizer of your own, as {name}"),
         Option("seed", "int", "for whatever gets new weights"),
+        Option("device_map", "text", "where pretrained weights go: auto, cpu, cuda:0, …"),
+        Option("bits", "int", "4 or 8: pretrained weights quantised by bitsandbytes"),
     ), "backbone minilm"),
     Verb("graph", "the structure, folded, with counts", options=(
         Option("depth", "int", "levels to show"),
@@ -107,6 +112,13 @@ _ALL = (
         Option("name", "text", "a name of its own for the delta"),
         _EXCLUDE,
     ), "attach adapter output.dense bottleneck_dim=24", open=True),
+    Verb("plan", "which types, options and layers fit a budget, and what each would cost; nothing is attached", "kinds", 0, None, (
+        Option("budget", "value", "parameters that may train: 0.1% of the backbone's, or a number: 300k"),
+        Option("file", "value", "size of the saved delta: 1MB"),
+        Option("memory", "value", "that training may take, the process itself among it: 2GB"),
+        Option("batch", "int", "texts a step, for the memory (8)"),
+        Option("length", "int", "tokens a text, for the memory (128)"),
+    ), "plan --budget 0.1%"),
     Verb("detach", "take a delta out; it keeps its weights", "delta", 0, 1, example="detach adapter"),
     Verb("reattach", "put a detached delta back", "delta", 0, 1, example="reattach adapter"),
     Verb("use", "have just these deltas attached, from here or from folders; none: all off", "deltas", 1, None, example="use adapter"),
@@ -162,6 +174,23 @@ _ALL = (
         Option("seconds", "float", "at most so long"),
     ), example="wait"),
     Verb("runs", "the training runs of this session, side by side", example="runs"),
+    Verb("compare", "train several deltas on the same backbone and data, and show what each gives and takes", "types", 1, None, (
+        Option("on", "value", "the data: a name, a file, or {name}; default: the set in use"),
+        Option("seeds", "int", "runs of each, with seeds 0, 1, … (3)"),
+        Option("layers", "many", "hold the deltas to these layers, each set in turn: 0-2 3-5 all"),
+        _EXCLUDE,
+        Option("epochs", "float", "passes over the data"),
+        Option("max_steps", "int", "stop each run after so many steps"),
+        Option("lr", "text", "learning rate, or several: 1e-3,3e-3; default: by delta type"),
+        Option("batch_size", "int", "rows a step"),
+        _ROWS,
+        Option("max_length", "int", "tokens a row, at most"),
+        Option("cache_frozen", "flag", "run each text through the frozen lower layers once, for all runs that have the same"),
+        Option("cache_limit", "int", "megabytes that this may take in memory, for each such part (500)"),
+        Option("folder", "text", "where finished runs are kept; default: deltanb-runs/, a folder for each backbone"),
+        Option("restart", "flag", "run all anew, whatever is kept"),
+        *_COLUMNS,
+    ), "compare adapter lora bitfit --on movie_reviews --max-steps 100 --seeds 3", open=True),
     Verb("evaluate", "accuracy and loss on held-out rows", "data", 0, 1, (
         Option("without", "flag", "with every delta off: the backbone by itself"),
         _ROWS,
@@ -185,7 +214,15 @@ _ALL = (
     Verb("pull", "download a delta from the model hub to a folder", "hub folder", 1, 2, (
         Option("revision", "text", "a branch, a tag or a commit; default: main"),
     ), "pull ann/reviews"),
-    Verb("code", "the Python that does what was done here", example="code"),
+    Verb("serve", "show a folder of deltas in a browser, each one's answer beside the others'", "folder", 0, 1, (
+        Option("port", "int", "where to listen on this machine; 0: any free port (8000)"),
+        Option("stop", "flag", "end the server"),
+    ), "serve deltas --port 8000"),
+    Verb("code", "the Python that does what was done here; or a script that trains it on many processes", options=(
+        Option("script", "text", "write a training script to this file, for python, accelerate launch and torchrun"),
+        Option("configs", "flag", "beside it, configurations of accelerate: DDP, FSDP, DeepSpeed"),
+        Option("force", "flag", "replace a file that holds something else"),
+    ), example="code --script train.py"),
     Verb("undo", "go back one step", example="undo"),
     Verb("redo", "take the undone step again", example="redo"),
     Verb("help", "this list, or one verb", "verb", 0, 2, example="help attach"),

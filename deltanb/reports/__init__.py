@@ -2,10 +2,12 @@
 
 from deltanb.reports._base import Report, in_notebook, show
 from deltanb.reports.anatomy import AnatomyReport, AnatomyRow, Comparison
+from deltanb.reports.comparison import ComparisonReport, Contender
 from deltanb.reports.log import show_log
 from deltanb.reports.match import MatchReport
 from deltanb.reports.outcome import CodeReport, Outcome, Page
 from deltanb.reports.parameters import ParameterTable
+from deltanb.reports.plans import PlannedRow, PlansReport
 from deltanb.reports.tree import StructureReport
 
 __all__ = [
@@ -13,10 +15,14 @@ __all__ = [
     "AnatomyRow",
     "CodeReport",
     "Comparison",
+    "ComparisonReport",
+    "Contender",
     "MatchReport",
     "Outcome",
     "Page",
     "ParameterTable",
+    "PlannedRow",
+    "PlansReport",
     "Report",
     "StructureReport",
     "in_notebook",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["Report", "in_notebook", "show"]
+__all__ = ["DrawnLive", "Report", "cell_now", "in_notebook", "show"]
 
 
 class Report(ABC):
@@ -39,6 +39,30 @@ class Report(ABC):
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] | None = None) -> dict[str, Any]:
         makers = {"text/plain": self.text, "text/html": self.html}
         return {kind: make() for kind, make in makers.items() if (include is None or kind in include) and not (exclude and kind in exclude)}
+
+
+def cell_now() -> object:
+    """What tells one run of a notebook cell from another; None outside IPython."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return None if shell is None else (id(shell), shell.execution_count)
+
+
+class DrawnLive(Report):
+    """A report that a live display may have ended as, in the cell that returns it.
+
+    Attributes:
+        drawn_in: that cell; None for none.
+    """
+
+    drawn_in: object = None
+
+    def _ipython_display_(self) -> None:
+        """Draws, except once in the cell whose live display has just ended as this very picture."""
+        from IPython.display import display
+
+        here, self.drawn_in = self.drawn_in, None
+        if here is None or here != cell_now():
+            display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
 
 
 def show(report: object) -> None:

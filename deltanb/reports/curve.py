@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
+
+from deltanb.reports._svg import GRID, INK, SOFT, line, text, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["Curve", "curve_svg", "running_mean", "sparkline", "thinned"]
 
-_INK, _SOFT, _GRID = "#1d2733", "#5b6676", "#e3e7ec"
 _LOSS, _RAW, _ACCURACY = "#1d5fc4", "#a9c4ee", "#7a35d9"
 _TOP, _BOTTOM, _HEIGHT, _WIDTH = 34, 212, 250, 760
 _LEFT, _RIGHT = (56, 438), (520, 706)
@@ -108,24 +108,15 @@ def _range(values: Sequence[float], empty: tuple[float, float], least: float = 0
 
 
 def _axes(panel: _Panel, title: str) -> list[str]:
-    parts = [_text(panel.left, 18, title, _INK, weight="bold")]
-    for value in _ticks(panel.low, panel.high):
+    parts = [text(panel.left, 18, title, INK, weight="bold")]
+    for value in ticks(panel.low, panel.high):
         y = panel.y(value)
-        parts += [_line(panel.left, y, panel.right, y, _GRID), _text(panel.left - 6, y + 4, f"{value:g}", _SOFT, anchor="end")]
+        parts += [line(panel.left, y, panel.right, y, GRID), text(panel.left - 6, y + 4, f"{value:g}", SOFT, anchor="end")]
     for step in _steps(panel.end, 4 if panel.left == _LEFT[0] else 2):
-        parts.append(_text(panel.x(step), _BOTTOM + 17, f"{step:,}", _SOFT, anchor="middle"))
+        parts.append(text(panel.x(step), _BOTTOM + 17, f"{step:,}", SOFT, anchor="middle"))
     middle = (panel.left + panel.right) / 2
-    parts += [_line(panel.left, _BOTTOM, panel.right, _BOTTOM, _SOFT), _text(middle, _BOTTOM + 33, "step", _SOFT, anchor="middle")]
+    parts += [line(panel.left, _BOTTOM, panel.right, _BOTTOM, SOFT), text(middle, _BOTTOM + 33, "step", SOFT, anchor="middle")]
     return parts
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Two to six round numbers from ``low`` to ``high``."""
-    rough = (high - low) / 5
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough)
-    first = math.ceil(low / step - 1e-9)
-    return [round(step * at, 10) for at in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _steps(end: int, count: int) -> list[int]:
@@ -136,10 +127,10 @@ def _loss_lines(panel: _Panel, losses: Sequence[float]) -> list[str]:
     """Each step's loss, pale, and its running mean."""
     finite = [(step, value) for step, value in enumerate(losses, 1) if math.isfinite(value)]
     if not finite:
-        return [_text((panel.left + panel.right) / 2, (_TOP + _BOTTOM) / 2, "no step yet", _SOFT, anchor="middle")]
+        return [text((panel.left + panel.right) / 2, (_TOP + _BOTTOM) / 2, "no step yet", SOFT, anchor="middle")]
     smooth = list(zip((step for step, _ in finite), running_mean([value for _, value in finite]), strict=True))
     at = smooth[-1]
-    label = _text(panel.x(at[0]) + 5, panel.y(at[1]) + 4, f"{at[1]:.3f}", _LOSS, weight="bold")
+    label = text(panel.x(at[0]) + 5, panel.y(at[1]) + 4, f"{at[1]:.3f}", _LOSS, weight="bold")
     return [_polyline(panel, thinned(finite), _RAW, 1.2), _polyline(panel, thinned(smooth), _LOSS, 2.2), label]
 
 
@@ -187,32 +178,24 @@ def _level_lines(panel: _Panel, curve: Curve) -> list[str]:
         crowded = any(abs(y - other) < _LINE_HEIGHT for other in above)
         above.append(y)
         parts += [
-            _line(panel.left, y, panel.right, y, _SOFT, 'stroke-dasharray="5 4"'),
-            _text(panel.left + 3, y + 13 if crowded else y - 5, f"{name} {value:.3f}", _SOFT),
+            line(panel.left, y, panel.right, y, SOFT, 'stroke-dasharray="5 4"'),
+            text(panel.left + 3, y + 13 if crowded else y - 5, f"{name} {value:.3f}", SOFT),
         ]
     return parts
 
 
 def _accuracy_line(panel: _Panel, curve: Curve) -> list[str]:
     if not curve.accuracies:
-        return [_text((panel.left + panel.right) / 2, _TOP + 14, "not measured yet", _SOFT, anchor="middle")]
+        return [text((panel.left + panel.right) / 2, _TOP + 14, "not measured yet", SOFT, anchor="middle")]
     dots = [f'<circle cx="{panel.x(s):.1f}" cy="{panel.y(v):.1f}" r="3.5" fill="{_ACCURACY}"/>' for s, v in curve.accuracies]
     line = [_polyline(panel, curve.accuracies, _ACCURACY, 2.2)] if len(curve.accuracies) > 1 else []
     step, value = curve.accuracies[-1]
-    return [*line, *dots, _text(panel.x(step) + 7, panel.y(value) + 4, f"{value:.3f}", _ACCURACY, weight="bold")]
+    return [*line, *dots, text(panel.x(step) + 7, panel.y(value) + 4, f"{value:.3f}", _ACCURACY, weight="bold")]
 
 
 def _polyline(panel: _Panel, points: Sequence[tuple[int, float]], colour: str, width: float) -> str:
     path = " ".join(f"{panel.x(step):.1f},{panel.y(value):.1f}" for step, value in points)
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" {more}/>'
-
-
-def _text(x: float, y: float, text: str, colour: str, *, anchor: str = "start", weight: str = "normal") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from deltanb._walk import backbone_modules
@@ -64,6 +64,12 @@ def role_names(names: Iterable[str], family: str) -> dict[str, str]:
         >>> role_names(["bert.encoder.layer.3.output.dense", "bert.pooler"], "bert")
         {'bert.encoder.layer.3.output.dense': 'encoder@.block@.3.ff@.w2@'}
     """
+    return dict(_role_names(tuple(names), family))
+
+
+@lru_cache(maxsize=4)
+def _role_names(names: tuple[str, ...], family: str) -> dict[str, str]:
+    """The same, remembered: one verb asks several times about one model."""
     search = _compiled(family)
     roles = {}
     for name in names:

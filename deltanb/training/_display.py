@@ -16,13 +16,13 @@ from deltanb.reports.curve import Curve, curve_svg
 from deltanb.training._result import cell_now
 
 if TYPE_CHECKING:
+    from deltanb.reports._html import Html
     from deltanb.training._progress import Progress
     from deltanb.training._result import TrainingResult
 
-__all__ = ["Live", "live_display", "live_html"]
+__all__ = ["Bar", "Live", "OutputArea", "live_display", "live_html", "progress_bar"]
 
 _INTERVAL = 0.34  # seconds between two drawings
-_SOON = "Training is about to start."
 _PIPE_INTERVAL = 10.0  # and between two lines of a bar that nobody watches
 
 
@@ -45,8 +45,16 @@ class Live:
         """The run ends in an error, which is shown by whoever catches it."""
 
 
-class _Notebook(Live):
-    """One output area, drawn anew."""
+class OutputArea(Live):
+    """One output area, drawn anew.
+
+    Attributes:
+        soon: what it says before there is anything to draw.
+        failed: what it says after an error.
+    """
+
+    soon = "Training is about to start."
+    failed = "Training did not finish."
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -54,7 +62,7 @@ class _Notebook(Live):
         self._drawn = 0.0
 
     def open(self) -> None:
-        self._show({"text/plain": _SOON, "text/html": note(_SOON)})
+        self._show({"text/plain": self.soon, "text/html": note(self.soon)})
 
     def start(self, progress: Progress) -> None:
         self._draw(progress)
@@ -69,11 +77,15 @@ class _Notebook(Live):
 
     def fail(self, error: BaseException) -> None:  # noqa: ARG002
         if self._handle is not None:
-            self._show({"text/plain": "Training did not finish.", "text/html": note("Training did not finish.")})
+            self._show({"text/plain": self.failed, "text/html": note(self.failed)})
 
     def _draw(self, progress: Progress) -> None:
         self._drawn = time.monotonic()
-        self._show({"text/plain": progress.status, "text/html": live_html(progress)})
+        self._show({"text/plain": progress.status, "text/html": self.drawn(progress)})
+
+    def drawn(self, progress: Progress) -> str:
+        """The run so far, as HTML."""
+        return live_html(progress)
 
     def _show(self, bundle: dict[str, Any]) -> None:
         from IPython.display import display
@@ -93,15 +105,25 @@ def live_html(progress: Progress) -> str:
         >>> "width:25%" in live_html(Progress(share=0.25))
         True
     """
-    fill = tag("div", style=f"background:#1d5fc4;height:8px;width:{100 * progress.share:.0f}%")
-    bar = tag("div", fill, style="background:rgba(128,128,128,0.25);height:8px;width:98%;max-width:774px;margin:6px 0px")
     status = tag("div", progress.status, style="font-size:13px;margin:4px 0px")
     curve = Curve(progress.losses, progress.accuracies, progress.levels, progress.end)
-    return tag("div", note(progress.preface), bar, status, picture(curve_svg(curve), "Loss and accuracy so far"))
+    return tag("div", note(progress.preface), progress_bar(progress.share), status, picture(curve_svg(curve), "Loss and accuracy so far"))
 
 
-class _Terminal(Live):
-    """The preface, one bar on stderr, the verdict."""
+def progress_bar(share: float) -> Html:
+    """A bar of which ``share`` (0 to 1) is filled."""
+    fill = tag("div", style=f"background:#1d5fc4;height:8px;width:{100 * share:.0f}%")
+    return tag("div", fill, style="background:rgba(128,128,128,0.25);height:8px;width:98%;max-width:774px;margin:6px 0px")
+
+
+class Bar(Live):
+    """The preface, one bar on stderr, the verdict.
+
+    Attributes:
+        word: what it is called while there is no other phase.
+    """
+
+    word = "training"
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -114,7 +136,7 @@ class _Terminal(Live):
         self._bar = tqdm(
             total=progress.end,
             initial=progress.steps,
-            desc="training",
+            desc=self.word,
             unit="step",
             mininterval=_INTERVAL if watched else _PIPE_INTERVAL,
             dynamic_ncols=watched,
@@ -128,7 +150,7 @@ class _Terminal(Live):
             if progress.accuracies:
                 found["accuracy"] = f"{progress.accuracies[-1][1]:.3f}"
             self._bar.set_postfix(found, refresh=False)
-        self._bar.set_description(progress.phase or "training", refresh=False)
+        self._bar.set_description(progress.phase or self.word, refresh=False)
         self._bar.update(progress.steps - self._bar.n)
 
     def finish(self, result: TrainingResult) -> None:
@@ -153,12 +175,20 @@ class _Line(str):
         return str(self)
 
 
-def live_display(display: str | bool | Live, *, aside: bool = False) -> Live:  # noqa: FBT001
+def live_display(
+    display: str | bool | Live,  # noqa: FBT001
+    *,
+    aside: bool = False,
+    notebook: type[Live] = OutputArea,
+    terminal: type[Live] = Bar,
+) -> Live:
     """What fits the place: an output area in a notebook, a bar elsewhere, nothing on request.
 
     Args:
         display: ``"auto"`` (or True), ``"notebook"``, ``"terminal"``, False, or a display of the caller's own.
         aside: the run goes on beside other work, which a bar in the terminal would disturb: ``"auto"`` leaves it out.
+        notebook: what to show in a notebook.
+        terminal: what to show elsewhere.
 
     Raises:
         DeltaError: it is none of these.
@@ -169,11 +199,11 @@ def live_display(display: str | bool | Live, *, aside: bool = False) -> Live:  #
     """
     if isinstance(display, Live):
         return display
-    kinds: dict[object, type[Live]] = {False: Live, "notebook": _Notebook, "terminal": _Terminal}
+    kinds: dict[object, type[Live]] = {False: Live, "notebook": notebook, "terminal": terminal}
     if not isinstance(display, str | bool):
         raise _unknown(display)
     if display in ("auto", True):
-        return _Notebook() if in_notebook() else Live() if aside else _Terminal()
+        return notebook() if in_notebook() else Live() if aside else terminal()
     if display not in kinds:
         raise _unknown(display)
     return kinds[display]()

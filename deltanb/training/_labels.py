@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from deltanb._errors import DeltaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
 
-__all__ = ["label_names_of", "remember_labels"]
+__all__ = ["label_names_of", "labels_kept", "remember_labels"]
 
 _names: WeakKeyDictionary[nn.Module, list[str]] = WeakKeyDictionary()
 
@@ -20,6 +21,19 @@ _names: WeakKeyDictionary[nn.Module, list[str]] = WeakKeyDictionary()
 def remember_labels(model: nn.Module, names: Sequence[str]) -> None:
     """Keep the names of the classes that a model was trained on."""
     _names[model] = list(names)
+
+
+@contextmanager
+def labels_kept(model: nn.Module) -> Iterator[None]:
+    """What is remembered of a model's classes is afterwards as before."""
+    before = _names.get(model)
+    try:
+        yield
+    finally:
+        if before is None:
+            _names.pop(model, None)
+        else:
+            _names[model] = before
 
 
 def label_names_of(model: nn.Module, classes: int, given: Sequence[str] | None = None) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deltanb.reports import Report
+from deltanb.reports._base import DrawnLive, cell_now
 from deltanb.reports._html import note, picture, table, tag
 from deltanb.reports._text import columns, number
 from deltanb.reports.curve import Curve, curve_svg, sparkline
@@ -26,14 +25,8 @@ __all__ = ["COLUMNS", "TrainingResult", "cell_now"]
 COLUMNS = ["step", "epoch", "loss", "lr", "accuracy", "seconds"]
 
 
-def cell_now() -> object:
-    """What tells one run of a notebook cell from another; None outside IPython."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return None if shell is None else (id(shell), shell.execution_count)
-
-
 @dataclass(eq=False, repr=False)
-class TrainingResult(Report):
+class TrainingResult(DrawnLive):
     """One training run. Draws itself as a line, a picture and a small table.
 
     Attributes:
@@ -111,11 +104,3 @@ class TrainingResult(Report):
         found += [("steps", number(self.steps_total) + before), ("learning rate", f"{self.settings['lr']:g}")]
         found += [("frozen part", str(self.kept))] if self.kept else []
         return [list(row) for row in [*found, ("time", duration(self.seconds))]]
-
-    def _ipython_display_(self) -> None:
-        """Draws, except once in the cell whose live display has just ended as this very picture."""
-        from IPython.display import display
-
-        here, self.drawn_in = self.drawn_in, None
-        if here is None or here != cell_now():
-            display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]

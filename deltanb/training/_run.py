@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from deltanb.training._settings import Settings
     from deltanb.training._subject import Subject
 
-__all__ = ["Run"]
+__all__ = ["Run", "both_encoded"]
 
 _FEW_STEPS = 5  # a run so short is not worth timing first
 
@@ -57,6 +57,7 @@ class Run:
         on_step: the caller's, after each step.
         stop: set by the caller to stop after the present step.
         cache: of the caller, for what ``cache_frozen`` keeps.
+        encoded: the training and the held-out rows, where the caller has tokenised them already.
     """
 
     def __init__(  # noqa: PLR0913
@@ -71,6 +72,7 @@ class Run:
         on_step: Callable[[dict[str, float]], object] | None = None,
         stop: threading.Event | None = None,
         cache: FrozenCache | None = None,
+        encoded: tuple[Encoded, Encoded] | None = None,
     ) -> None:
         self.subject, self.task, self.settings, self.live = subject, task, settings, live
         self.on_step, self.stop = on_step, stop
@@ -86,7 +88,7 @@ class Run:
         self.metrics: dict[str, float] = {"accuracy": math.nan}
         self.interrupted = False
         self.progress = Progress.after(self.history)
-        self.plan = plan_for(_encoded(subject, task.train, settings), _encoded(subject, task.test, settings), settings)
+        self.plan = plan_for(*(encoded or both_encoded(subject, task, settings)), settings)
         self.cache = cache
         self.frozen: FrozenPart | None = None
         self.tokens_done = 0
@@ -290,6 +292,8 @@ class Run:
         )
 
 
-def _encoded(subject: Subject, split: Any, settings: Settings) -> Encoded:
-    columns = split[:]
-    return encode(subject, columns["text"], columns["label"], settings.max_length)
+def both_encoded(subject: Subject, task: TextData, settings: Settings) -> tuple[Encoded, Encoded]:
+    """The training and the held-out rows, tokenised."""
+    train, test = ([*split[:]["text"]] for split in (task.train, task.test))
+    labels = task.train[:]["label"], task.test[:]["label"]
+    return encode(subject, train, labels[0], settings.max_length), encode(subject, test, labels[1], settings.max_length)

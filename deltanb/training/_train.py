@@ -11,6 +11,7 @@ from deltanb.engine import deltas
 from deltanb.training._baseline import Baseline
 from deltanb.training._display import Live, live_display
 from deltanb.training._frozen import FrozenCache, check_cacheable
+from deltanb.training._quantised import check_gradients
 from deltanb.training._result import TrainingResult
 from deltanb.training._run import Run
 from deltanb.training._settings import Settings
@@ -180,6 +181,7 @@ def prepared(  # noqa: PLR0913
     settings = Settings(**ours, cache_frozen=_caches(cache_frozen), trainer=options)
     subject = subject_of(model, tokenizer)
     _check_trainable(subject)
+    check_gradients(subject.bare)
     _check_resume(resume)
     task = as_text_data(data, text=text, label=label)
     check_head(subject, task)

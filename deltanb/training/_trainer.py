@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from deltanb._errors import DeltaError
 from deltanb.training._gradients import input_gradients_off
+from deltanb.training._quantised import deltas_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +145,8 @@ def make_trainer(
     }
     try:
         args = transformers.TrainingArguments(**{**given, **settings.trainer})
-        return SilentTrainer(watch, settings.trainer, model=subject.model, args=args, train_dataset=encoded.rows, data_collator=collate)
+        with deltas_count(subject.bare):
+            return SilentTrainer(watch, settings.trainer, model=subject.model, args=args, train_dataset=encoded.rows, data_collator=collate)
     except (TypeError, ValueError) as error:
         raise DeltaError(f"transformers' Trainer refuses these settings: {error}", expected=f"Given: {settings.trainer}.") from error
 

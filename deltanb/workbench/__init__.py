@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from deltanb.reports import Outcome
 from deltanb.workbench._background import BackgroundRun
+from deltanb.workbench._cluster import Cluster
+from deltanb.workbench._compare import Compare
 from deltanb.workbench._core import Core
 from deltanb.workbench._inspect import Inspect
 from deltanb.workbench._learn import Learn, data_outcome
 from deltanb.workbench._look import Look
 from deltanb.workbench._merge import Merge
 from deltanb.workbench._runs import PastRun, Runs, what_trains
+from deltanb.workbench._serve import Serve
 from deltanb.workbench._share import Share
 from deltanb.workbench._step import Step
 from deltanb.workbench._switch import Switch
@@ -17,7 +20,7 @@ from deltanb.workbench._switch import Switch
 __all__ = ["BackgroundRun", "Core", "PastRun", "Runs", "Step", "Workbench", "data_outcome", "what_trains"]
 
 
-class Workbench(Look, Learn, Share, Switch, Merge, Inspect):
+class Workbench(Look, Learn, Compare, Cluster, Serve, Share, Switch, Merge, Inspect):
     """One backbone, its deltas, and what was done with them.
 
     Example:

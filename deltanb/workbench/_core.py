@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deltanb._errors import DeltaError
+from deltanb._shield import Shield
 from deltanb._suggest import close
 from deltanb.engine import deltas, free_name, set_apart
 from deltanb.workbench._listeners import Listeners
 from deltanb.workbench._names import Names
 from deltanb.workbench._runs import Runs
 from deltanb.workbench._snapshot import Snapshot
-from deltanb.workbench._step import Shield, Step
+from deltanb.workbench._step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from deltanb.backbones import Backbone
+    from deltanb.datasets import TextData
     from deltanb.engine import DeltaModel
     from deltanb.training import FrozenCache
     from deltanb.workbench._background import BackgroundRun
@@ -138,6 +140,19 @@ class Core:
         key = free_name(delta.name, waiting | (self.attached.keys() - {delta.name}))
         self.parked[key] = delta
         return key
+
+    def data_in_use(self) -> TextData:
+        """The data set.
+
+        Raises:
+            DeltaError: none was chosen yet.
+        """
+        if self.data_set is None:
+            from deltanb.datasets import names
+
+            msg = "There is no data yet."
+            raise DeltaError(msg, expected=f"One of {', '.join(names())}, or data of your own.", try_="%delta train movie_reviews")
+        return self.data_set  # type: ignore[no-any-return]
 
     @contextmanager
     def locked(self, verb: str) -> Iterator[None]:

@@ -41,7 +41,7 @@ class Learn(Core):
             **options: of `deltanb.datasets.as_text_data`.
         """
         if source is None:
-            return self._data_in_use()
+            return self.data_in_use()
         with self.step("data", f"%delta data {variable or source}") as step:
             with step.shield.lifted():
                 chosen = as_text_data(source, **options)
@@ -49,17 +49,9 @@ class Learn(Core):
             step.python.append(_data_code(source, variable, options))
         return self.data_set  # type: ignore[no-any-return]
 
-    def _data_in_use(self) -> TextData:
-        if self.data_set is None:
-            from deltanb.datasets import names
-
-            msg = "There is no data yet."
-            raise DeltaError(msg, expected=f"One of {', '.join(names())}, or data of your own.", try_="%delta train movie_reviews")
-        return self.data_set  # type: ignore[no-any-return]
-
     def _choose(self, source: Any, variable: str, columns: dict[str, Any], step: Step) -> TextData:
         if source is None:
-            return self._data_in_use()
+            return self.data_in_use()
         with step.shield.lifted():
             chosen = as_text_data(source, **columns)
         line = _data_code(source, variable, columns)

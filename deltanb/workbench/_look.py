@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb.backbones import Backbone, load_backbone
 from deltanb.engine import DELTA_TYPES, deltas, match, plan
-from deltanb.reports import MatchReport, Outcome, ParameterTable, StructureReport
+from deltanb.reports import MatchReport, Outcome, ParameterTable, PlansReport, StructureReport
 from deltanb.structure import snapshot
 from deltanb.workbench._core import Core
 from deltanb.workbench._python import script
@@ -47,7 +47,7 @@ class Look(Core):
             names = [self.park(delta) for delta in old]
             self.before, self.result, self.first_values, self.frozen = snapshot(loaded.model), None, {}, None
             name = variable or ("your_model" if loaded.kind == "yours" else "")
-            source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else f"backbone = {loaded.code}"
+            source = f"backbone = deltanb.load_backbone({name})  # {name}: your own" if name else _said(loaded.code, options)
             step.python = [source, "model = backbone.model"]
             notes = [f"parked with their weights: {', '.join(names)} (%delta reattach NAME puts one on this backbone)"] if names else []
             return self._about_backbone(loaded, notes)
@@ -101,6 +101,17 @@ class Look(Core):
                 plans.append(plan(model, kind, list(patterns), exclude))
         return MatchReport(found, snapshot(model), plans=plans)
 
+    def plans(self, types: Sequence[str] | None = None, **options: Any) -> PlansReport:
+        """Which deltas fit a budget, and what each would cost; nothing is attached.
+
+        Args:
+            types: delta types; default: all.
+            **options: of `deltanb.plans`.
+        """
+        from deltanb.planning import plans
+
+        return plans(self.model, types, **options)
+
     def params(self, *, by: str = "module", depth: int | None = None, gradients: bool | None = None) -> ParameterTable:
         """Counts before and after, by module, type or delta; with what trains but receives no gradient.
 
@@ -134,3 +145,10 @@ class Look(Core):
         """A Python script of what was done: it runs as it is."""
         still = self.training is not None and not self.training.done
         return script(self.steps) + ("# Training goes on in the background; its line comes here when it is done.\n" if still else "")
+
+
+def _said(code: str, options: dict[str, Any]) -> str:
+    """The line that loads a backbone by its name; a tokenizer of the user's own has no name there."""
+    if options.get("tokenizer") is None:
+        return f"backbone = {code}"
+    return f"backbone = {code[:-1]}, tokenizer=your_tokenizer)  # your_tokenizer: your own"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deltanb.engine import DeltaModel
     from deltanb.workbench._step import Step
 
-__all__ = ["call", "construct", "freeze_call", "script"]
+__all__ = ["call", "construct", "freeze_call", "imports_of", "script"]
 
 _IMPORTS = {
     "deltanb": tuple(sorted(kind.__name__ for kind in DELTA_TYPES.values())),
@@ -80,11 +80,20 @@ def _in_force(steps: list[Step]) -> list[str]:
     return [line for _, line in lines]
 
 
+def imports_of(body: str) -> dict[str, tuple[str, ...]]:
+    """The names that Python text calls and has to import, by module.
+
+    Example:
+        >>> imports_of("lora = LoraModel(model)")
+        {'deltanb': ('LoraModel',)}
+    """
+    found = {home: tuple(name for name in names if re.search(rf"(?<![.\w]){name}\(", body)) for home, names in _IMPORTS.items()}
+    return {home: names for home, names in found.items() if names}
+
+
 def script(steps: list[Step]) -> str:
     """A whole script that does what the steps did, imports first."""
     body = "\n".join(_in_force(steps))
     imports = [*(["import torch\n"] if "torch." in body else []), "import deltanb"]
-    for home, names in _IMPORTS.items():
-        used = [name for name in names if re.search(rf"(?<![.\w]){name}\(", body)]
-        imports += [f"from {home} import {', '.join(used)}"] if used else []
+    imports += [f"from {home} import {', '.join(names)}" for home, names in imports_of(body).items()]
     return "\n".join([*imports, "", body, ""]) if body else "# Nothing has been done yet: %delta backbone minilm\n"

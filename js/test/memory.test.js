@@ -33,6 +33,16 @@ test("what trains only at the end keeps nothing of what comes before", () => {
   assert.deepEqual([nothing.activations, nothing.gradients], [0, 0]);
 });
 
+test("rows before the text go through the model like tokens, and a wider delta leaves more", () => {
+  const structure = new Structure(CASES.bert.model);
+  /** @param {import("../src/structure/memory.js").Planned} planned */
+  const of = (planned, length = 16) => trainingMemory(structure, { batch: 4, length, planned }).activations;
+  const prompt = { type: "soft_prompt", names: [""], parameters: 64 };
+  assert.equal(of({ ...prompt, rows: 4 }), of(prompt, 20));
+  const adapter = { type: "adapter", names: ["bert.encoder.layer.0.output.dense"], parameters: 100 };
+  assert.ok(of({ ...adapter, parameters: 1000 }) > of(adapter));
+});
+
 test("the process counts when it is said what fits", () => {
   const memory = { weights: 0, gradients: 0, optimizer: 0, activations: 0, passing: 0, total: 1.8e9 };
   assert.equal(fits(memory), false);
