@@ -494,7 +494,7 @@ def test_bad_requests_are_refused_in_one_paragraph(spec: Any, options: dict[str,
 
 
 def test_names_and_offline_choices_all_work() -> None:
-    assert backbone_names() == ["minilm", *SIZES]
+    assert backbone_names() == ["minilm", "smollm2", *SIZES]
     for choice in offline_choices():
         name, _, way = choice.partition(" --")
         assert way in ("random", "skeleton", "")

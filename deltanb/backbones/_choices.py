@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from deltanb.backbones._gguf import SMOLLM2, smollm2_file
 from deltanb.backbones._sizes import MINILM, SIZES
 
 __all__ = ["backbone_names", "minilm_folder", "offline_choices", "offline_sentence"]
@@ -19,9 +20,9 @@ def backbone_names() -> list[str]:
 
     Example:
         >>> backbone_names()[:4]
-        ['minilm', 'bart-tiny', 'bart-base', 'bart-large']
+        ['minilm', 'smollm2', 'bart-tiny', 'bart-base']
     """
-    return [MINILM, *SIZES]
+    return [MINILM, SMOLLM2, *SIZES]
 
 
 def offline_choices() -> list[str]:
@@ -34,8 +35,7 @@ def offline_choices() -> list[str]:
         >>> "bart-tiny --random" in offline_choices(), "llama-3.1-405b --skeleton" in offline_choices()
         (True, True)
     """
-    ready = [MINILM] if minilm_folder() else []
-    return [*ready, *_cached(), *(f"{name} --random" for name in _TRAINABLE), *(f"{name} --skeleton" for name in SIZES)]
+    return [*_packaged(), *_cached(), *(f"{name} --random" for name in _TRAINABLE), *(f"{name} --skeleton" for name in SIZES)]
 
 
 def offline_sentence() -> str:
@@ -45,7 +45,7 @@ def offline_sentence() -> str:
         >>> offline_sentence().endswith("or a local folder.")
         True
     """
-    ready = ", ".join([*([MINILM] if minilm_folder() else []), *_cached()[:4]])
+    ready = ", ".join([*_packaged(), *_cached()[:4]])
     fresh = ", ".join(_TRAINABLE[:4])
     parts = [ready, f"{fresh}, … with --random (random=True)", f"any of {len(SIZES)} known sizes with --skeleton (skeleton=True)"]
     return f"Without a network there are {'; '.join(part for part in parts if part)}; or a local folder."
@@ -64,6 +64,10 @@ def minilm_folder() -> Path | None:
         if (Path(place) / "model" / "config.json").is_file():
             return Path(place) / "model"
     return None
+
+
+def _packaged() -> list[str]:
+    return [name for name, here in ((MINILM, minilm_folder()), (SMOLLM2, smollm2_file())) if here]
 
 
 def _cached() -> list[str]:

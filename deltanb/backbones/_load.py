@@ -39,13 +39,13 @@ def load_backbone(  # noqa: PLR0913
     """A backbone: a model that deltas can be attached to, in float32 (but for what is quantised) and in eval mode.
 
     Args:
-        spec: ``minilm`` (a small pretrained encoder, no network), a folder with config and safetensors weights, a hub id
-            (``org/name``), a well-known name (``backbone_names()``), or a model of your own, which is taken as it is (so is a
-            finished backbone).
+        spec: ``minilm`` (a small pretrained encoder, no network), ``smollm2`` (a small chat model, no network), a folder with
+            config and safetensors weights, a GGUF file, a hub id (``org/name``), a well-known name (``backbone_names()``), or a
+            model of your own, which is taken as it is (so is a finished backbone).
         random: new weights instead of pretrained ones, with a byte-level tokenizer where no other is at hand.
         skeleton: structure without weights or memory, on torch's meta device, in the published dtype.
         task: ``classification``, ``base``, ``seq2seq``, ``causal-lm``, ``masked-lm``, ``image``, ``speech``; ``auto`` takes
-            classification where the family has it (skeletons of decoder-only families: ``causal-lm``).
+            classification where the family has it (skeletons of decoder-only families, and GGUF files: ``causal-lm``).
         num_labels: outputs of a classification head. Without it the head that the weights have, else 2; a number that differs
             from theirs gives a new head.
         tokenizer: used instead of the one found.
@@ -74,7 +74,7 @@ def load_backbone(  # noqa: PLR0913
         return given_backbone(spec, tokenizer)
     origin = find_origin(spec, weights=not (random or skeleton))
     config = read_config(origin)
-    chosen = choose_task(config, task, skeleton=skeleton)
+    chosen = choose_task(config, origin.task if task == "auto" and origin.task else task, skeleton=skeleton)
     _set_labels(config, chosen, num_labels)
     code = _code(origin, task, chosen, config, random=random, skeleton=skeleton, seed=seed, placement=placement)
     if skeleton:

