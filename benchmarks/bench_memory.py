@@ -119,7 +119,7 @@ def _delta(kind: str, **options: int) -> Callable[[nn.Module], nn.Module]:
     def attached(model: nn.Module) -> nn.Module:
         from deltanb.engine import DELTA_TYPES
 
-        DELTA_TYPES[kind](model, **options).freeze_module(exclude=["deltas", *_head(model)])  # type: ignore[arg-type,call-arg]
+        DELTA_TYPES[kind](model, **options).freeze_module(exclude=["deltas", *_head(model)])  # type: ignore[arg-type]
         return model
 
     return attached

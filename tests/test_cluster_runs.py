@@ -179,6 +179,8 @@ def test_a_killed_run_goes_on(place: Path) -> None:
     assert "Traceback" not in refused.stderr
     launch(PYTHON, place, "killed", "--resume")
     assert_like_one(place, "killed", exact=True)
+    launch(PYTHON, place, "killed", "--resume")  # there is nothing left to do
+    assert_like_one(place, "killed", exact=True)
 
 
 def test_one_of_two_killed_is_said_and_the_run_goes_on(place: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
 import deltanb
+from benchmarks._harness import interleave_cases
 from deltanb._errors import DeltaError
 from deltanb.engine import DELTA_TYPES, PROCESS_BYTES, Outlook, Planned, training_memory
 from deltanb.planning import limits_of, read_bytes, read_count
@@ -158,6 +159,15 @@ def test_types_without_a_place_are_left_out_unless_they_are_asked_for() -> None:
     assert "soft_prompt is left out" in found.text()
     with pytest.raises(DeltaError):
         deltanb.plans(make("vit"), "soft_prompt", budget="5%")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["8x64", "4x128"])
+@pytest.mark.parametrize("kind", ["adapter", "lora", "bitfit", "full"])
+@pytest.mark.parametrize("model", ["MiniLM-sized", "DistilBERT"])
+def test_memory_is_within_fifteen_hundredths_of_what_a_fresh_process_takes(model: str, kind: str, shape: str) -> None:
+    found = interleave_cases("bench_memory", [f"{model}/{kind}/{shape}"], 1)[f"{model}/{kind}/{shape}"][0]
+    assert found["predicted"] == pytest.approx(found["taken"], rel=0.15)
 
 
 # Reading amounts ------------------------------------------------------------------------------------------------------

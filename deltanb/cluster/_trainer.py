@@ -62,6 +62,16 @@ class DeltaTrainer(transformers.Trainer):
                 f"There are {rows} training rows, and a step takes {step}.", expected="At least one step.", try_=f"--batch {rows}"
             )
 
+    def train(self, resume_from_checkpoint: Any = None, *given: Any, **options: Any) -> Any:
+        """As Trainer's, but a run that has had all its steps gets no further one: Trainer would take it before it looks."""
+        if isinstance(resume_from_checkpoint, str) and self.args.max_steps > 0:
+            state = transformers.TrainerState.load_from_json(str(Path(resume_from_checkpoint) / "trainer_state.json"))
+            if state.global_step >= self.args.max_steps:
+                self._load_from_checkpoint(resume_from_checkpoint)
+                self.state = state
+                return None
+        return super().train(resume_from_checkpoint, *given, **options)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Write what trains; ``state_dict`` is the whole model that FSDP or DeepSpeed has put together."""
         folder = Path(output_dir or str(self.args.output_dir))

@@ -10,9 +10,9 @@ The forward pass leaves nothing of the modules before the first one that trains.
 * an attention with dropout on its scores keeps three tables of them; without, torch works them out anew;
 * a delta leaves what it makes of its host's output, and its own narrow results.
 
-A process on a CPU takes 1.55 bytes for each: results that are freed leave gaps that later ones do not fit into. The input that
-a trained weight keeps would have become such a gap, so it takes nothing more. ``python -m benchmarks memory`` compares
-predictions with processes. A layer that a model runs through several times (ALBERT) counts once.
+A process on a CPU takes 1.55 bytes for each: results that are freed leave gaps that later ones do not fit into. The input that a trained
+weight keeps would have become such a gap. A layer that a model runs through several times (ALBERT) counts once.
+On four models (8 x 64, 4 x 128, 16 x 128 tokens) predictions were 0.92 to 1.12 of a process, for a head alone from 0.80: bench_memory.
 """
 
 from __future__ import annotations
@@ -113,10 +113,7 @@ def training_memory(model: nn.Module, batch: int = 8, length: int = 128, planned
 
 
 class Outlook:
-    """A model, looked at once, to estimate the memory of many ways of training it.
-
-    Attributes:
-        places: its modules in order, without deltas' and second names.
+    """A model, looked at once (``places``: its modules in order), to estimate the memory of many ways of training it.
 
     Example:
         >>> from torch import nn
@@ -128,6 +125,7 @@ class Outlook:
     def __init__(self, model: nn.Module) -> None:
         self.tree = snapshot(model)
         self.places = _places(model, [node for node in self.tree if node.delta is None and node.same_as is None])
+        self._keeps = [_keeps(place) for place in self.places]
         self._heads = score_heads(model)
         self._kinds = {name: delta.delta_type for name, delta in deltas(model).items()}
         self._weights = sum(info.numel * _itemsize(info.dtype) for node in self.tree for info in node.parameters if info.tied_to is None)
@@ -140,8 +138,11 @@ class Outlook:
         kept, widest = (0.0, 0) if first is None else self._kept(first, tokens, sight)
         trainable = self.tree.counts.trainable if planned is None else planned.parameters + self._staying(planned)
         weights = self._weights + (_FLOAT * planned.parameters if planned else 0)
-        largest = max((info.numel for place in self.places for info in place.node.parameters if sight.stays(place, info)), default=0)
-        return summed(weights, trainable, kept * batch * tokens, max(widest * batch * tokens, largest))
+        passing = max(widest * batch * tokens, self._largest(sight) if planned is None or planned.also else 0)
+        return summed(weights, trainable, kept * batch * tokens, passing)
+
+    def _largest(self, sight: _Now | _Then) -> int:
+        return max((info.numel for place in self.places for info in place.node.parameters if sight.stays(place, info)), default=0)
 
     def first(self, planned: Planned) -> int:
         """Where in ``places`` the first module is that would train; behind the last where none would."""
@@ -149,19 +150,18 @@ class Outlook:
         return next((at for at, place in enumerate(self.places) if sight.trains(place)), len(self.places))
 
     def _staying(self, planned: Planned) -> int:
-        below = [place for place in self.places if _is_below(place.node.name, planned.also)]
-        return sum(info.numel for place in below for info in place.node.parameters if info.tied_to is None)
+        below = [place.node.parameters for place in self.places if planned.also and _is_below(place.node.name, planned.also)]
+        return sum(info.numel for parameters in below for info in parameters if info.tied_to is None)
 
     def _kept(self, first: int, length: int, sight: _Now | _Then) -> tuple[float, int]:
         """Numbers a token that are kept from a module on, and those of the widest result."""
-        kept, widest = 0.0, 0
-        hosts: dict[str, list[Place]] = {}
+        kept, widest, hosts = 0.0, 0, dict[str, list[Place]]()
         start = f"{self.places[first].node.name}."
         for at, place in enumerate(self.places):
             attention = place.kind == "a"
             if at < first and not (attention and start.startswith(f"{place.node.name}.")):
                 continue
-            kept += _SCORES * self._heads * length if attention else _keeps(place)
+            kept += _SCORES * self._heads * length if attention else self._keeps[at]
             widest = max(widest, place.last if place.kind in ("l", "c") else 0)
             for delta_type in sight.types_on(place):
                 hosts.setdefault(delta_type, []).append(place)
@@ -263,7 +263,7 @@ def _places(model: nn.Module, nodes: Sequence[ModuleNode]) -> list[Place]:
         if kind in ("l", "c"):
             around = node.name.rpartition(".")[0]
             widest[around] = max(widest.get(around, 0), sizes[1])
-    found, last = [], 0
+    found, last = list[Place](), 0
     for node, (kind, *sizes) in zip(nodes, facts, strict=True):
         last = sizes[1] if kind in ("l", "c") else last
         found.append(Place(node, kind, sizes, last, widest.get(node.name.rpartition(".")[0], last)))

@@ -89,8 +89,13 @@ class Scales:
         """The largest value that is worth a try: values alone must not be too many."""
         one = sketch.count(1, without)
         step = sketch.count(2, without) - one
-        limits = (self.limits.parameters, (self.limits.file or 0) // 4 or None, (self.limits.memory or 0) // 16 or None)
-        room = [1 + max(0, limit - one) // step for limit in limits if limit is not None and step]
+        memory = self.limits.memory and self.limits.memory - PROCESS_BYTES - self._memory(sketch, 1, without)["total"]
+        limits = (
+            None if self.limits.parameters is None else self.limits.parameters - one,
+            None if self.limits.file is None else self.limits.file // 4 - one,
+            None if memory is None else memory // 16,  # weights, gradients and two states
+        )
+        room = [1 + max(0, limit) // step for limit in limits if limit is not None and step]
         return max(1, min([sketch.most, *room]))
 
     def _within(self, sketch: Sketch, size: int, layers: Layers, kept: int) -> bool:
@@ -138,12 +143,11 @@ def _largest(good: Callable[[int], bool], most: int) -> int:
         >>> _largest(lambda number: number <= 5, 9), _largest(lambda number: number <= 0, 9)
         (5, 0)
     """
-    low, high = 0, most
-    tried = high  # the highest is often good already
+    low, bad, step = most, most + 1, 1
+    while low > 0 and not good(low):  # the highest is often nearly right
+        low, bad, step = low - step, low, 2 * step
+    low, high = max(low, 0), bad - 1
     while low < high:
-        if good(tried):
-            low = tried
-        else:
-            high = tried - 1
         tried = (low + high + 1) // 2
+        low, high = (tried, high) if good(tried) else (low, tried - 1)
     return low

@@ -63,9 +63,9 @@ def plans(
         >>> config = BertConfig(hidden_size=64, num_hidden_layers=4, num_attention_heads=2, intermediate_size=128, vocab_size=300)
         >>> found = plans(BertModel(config), ["lora", "bitfit"], budget="3%")
         >>> [(row.delta_type, row.options, row.layers, row.parameters) for row in found.rows]
-        [('lora', {'lora_r': 4}, 'all 4', 4096), ('bitfit', {}, 'all 4', 2816)]
+        [('lora', {'lora_r': 5}, 'all 4', 5120), ('bitfit', {}, 'all 4', 2304)]
         >>> print(found.rows[0].line)
-        %delta attach lora lora_r=4
+        %delta attach lora lora_r=5
     """
     backbone = unwrapped(model)
     for name, value in (("batch", batch), ("length", length)):

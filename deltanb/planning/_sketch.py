@@ -84,6 +84,7 @@ class Sketch:
         self.delta: Any = delta_class(kind).planned(backbone, self.config(mark))
         self.hosts: list[str] = self.delta.hosts
         self.tensors = _tensors(self.delta, mark)
+        self._left: dict[tuple[str, ...], list[Tensor]] = {}
         self.default = int(self.delta.config_class.default_of(self.knob)) if self.knob else 1
         wide = [max(tensor.shape) for tensor in self.tensors if 0 in tensor.shape and len(tensor.shape) > 1]
         self.most = longest if kind in _ROWS else min(wide, default=1)
@@ -104,7 +105,9 @@ class Sketch:
         Args:
             without: beginnings of names that are not.
         """
-        return [tensor for tensor in self.tensors if not tensor.name.startswith(without)] if without else self.tensors
+        if without not in self._left:
+            self._left[without] = [tensor for tensor in self.tensors if not (without and tensor.name.startswith(without))]
+        return self._left[without]
 
     def hosts_kept(self, without: tuple[str, ...] = ()) -> list[str]:
         """The hosts that are left, likewise."""

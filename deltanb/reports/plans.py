@@ -100,7 +100,7 @@ class PlansReport(Report):
     Example:
         >>> row = PlannedRow("ia3", {}, "all 4", [], 12, 96, 0.002, 2048, {"total": 5_000_000}, 0.7, True, "IA3Model")
         >>> print(PlansReport([row], "0.5% of the parameters", 8, 128, 450_000_000, {}, "").text().splitlines()[0])
-        1 of 1 delta types fits 0.5% of the parameters.
+        1 of 1 delta type fits 0.5% of the parameters.
     """
 
     rows: list[PlannedRow]

@@ -145,7 +145,7 @@ def _asked(body: bytes) -> tuple[list[str], list[str | None]]:
 
 
 def _json(status: int, data: dict[str, Any]) -> Reply:
-    return Reply(status, json.dumps(data, ensure_ascii=False).encode())
+    return Reply(int(status), json.dumps(data, ensure_ascii=False).encode())
 
 
 def _error(status: int, what: str, nearest: Sequence[str] = ()) -> Reply:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deltanb._errors import DeltaError
 from deltanb._suggest import close
 from deltanb.serving._folder import candidates
+from deltanb.serving._plain import check_plain, checked_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ class DeltaPool:
             msg = f"{model!r} is no model."
             raise DeltaError(msg, expected="A backbone or a torch.nn.Module is needed.", try_='deltanb.load_backbone("minilm")')
         self.given, self.tokenizer = model, tokenizer
-        self.model = _checked(inner)
+        self.model = checked_model(inner)
         self.folder = None if folder is None else Path(folder).expanduser()
         self.problems: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -121,7 +122,7 @@ class DeltaPool:
         from deltanb.serving._lean import lean_from
 
         with self._lock:
-            _checked(self.model)
+            check_plain(self.model)
             if folder is None and self.folder is None:
                 raise DeltaError(
                     f"The pool has no folder to look for {name!r} in.", expected="A folder.", try_=f'pool.load("{name}", folder)'
@@ -193,7 +194,7 @@ class DeltaPool:
         from deltanb.serving._lean import switched
 
         with self._lock:
-            _checked(self.model)
+            check_plain(self.model)
             if name is None:
                 yield self.model
                 return
@@ -218,7 +219,7 @@ class DeltaPool:
         from deltanb.serving._passes import run
 
         with self._lock:
-            _checked(self.model)
+            check_plain(self.model)
             rows = rows_in(inputs)
             groups = self._groups(deltas, rows)
             with evaluating(self.model):
@@ -277,22 +278,3 @@ class DeltaPool:
     def __repr__(self) -> str:
         bad = f", {len(self.problems)} not loaded" if self.problems else ""
         return f"<DeltaPool of {len(self._loaded)} deltas on {type(self.model).__name__}{bad}: {', '.join(self.names) or 'none'}>"
-
-
-def _checked(model: nn.Module) -> nn.Module:
-    """The bare model, which must have weights and no delta.
-
-    Raises:
-        DeltaError: it has no weights, or a delta is attached.
-    """
-    from deltanb.engine import deltas
-    from deltanb.engine._registry import unwrapped
-
-    bare = unwrapped(model)
-    attached = list(deltas(bare))
-    if attached:
-        msg = f"The model carries the delta {attached[0]!r}, so there is no plain backbone to serve from."
-        raise DeltaError(msg, expected="A model without deltas; those to serve come from folders.", try_="deltanb.use(model)")
-    if any(parameter.is_meta for parameter in bare.parameters()):
-        raise DeltaError("The model is a skeleton: it has no weights to compute with.", try_='deltanb.load_backbone("minilm")')
-    return bare
