@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from deltanb.serving import DeltaPool
     from deltanb.sharing import load, pull, push
     from deltanb.structure import ModuleTree, snapshot
-    from deltanb.training import anatomy, evaluate, predict, train
+    from deltanb.training import anatomy, evaluate, generate, predict, train
     from deltanb.visualization import Visualization
     from deltanb.widgets.explorer import Explorer
     from deltanb.widgets.preview import preview
@@ -106,6 +106,7 @@ __all__ = [
     "deltas",
     "evaluate",
     "freeze",
+    "generate",
     "interpolate",
     "load",
     "load_backbone",
@@ -172,7 +173,7 @@ _HOMES = {
     "deltanb.planning": ["plans"],
     "deltanb.sharing": ["load", "pull", "push"],
     "deltanb.structure": ["ModuleTree", "snapshot"],
-    "deltanb.training": ["anatomy", "evaluate", "predict", "train"],
+    "deltanb.training": ["anatomy", "evaluate", "generate", "predict", "train"],
     "deltanb.visualization": ["Visualization"],
     "deltanb.widgets.explorer": ["Explorer"],
     "deltanb.widgets.preview": ["preview"],

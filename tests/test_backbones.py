@@ -207,7 +207,7 @@ def test_skeletons_have_the_published_number_of_parameters(name: str, task: str)
 
 
 def test_every_size_is_checked_against_a_published_number() -> None:
-    assert {name for name, _ in COUNTS} == set(SIZES) - {"bart-tiny"}
+    assert {name for name, _ in COUNTS} == set(SIZES) - {"bart-tiny", "gpt2-tiny"}
 
 
 def test_a_skeleton_of_405_billion_takes_no_memory_and_little_time() -> None:

@@ -178,6 +178,7 @@ SIZES: dict[str, Size] = {
     "t5-small": Size("t5", "google-t5/t5-small", _t5(512, 6, 8)),
     "t5-base": Size("t5", "google-t5/t5-base", _t5(768, 12, 12)),
     "pegasus-large": Size("pegasus", "google/pegasus-large", _PEGASUS),
+    "gpt2-tiny": Size("gpt2", "", {**_gpt2(32, 2, 2), "n_positions": 512, "vocab_size": 264}),
     "gpt2": Size("gpt2", "openai-community/gpt2", _gpt2(768, 12, 12)),
     "gpt2-medium": Size("gpt2", "openai-community/gpt2-medium", _gpt2(1024, 24, 16)),
     "opt-125m": Size("opt", "facebook/opt-125m", _opt(768, 12, 12)),

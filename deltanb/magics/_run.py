@@ -151,11 +151,20 @@ def _runs(_call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
     return bench.runs
 
 
+def _generate(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.generate(_sentences(call), **call.options)
+
+
 def _predict(call: Call, bench: Workbench, _: Mapping[str, Any]) -> Any:
+    return bench.predict(_sentences(call))
+
+
+def _sentences(call: Call) -> Any:
+    """What stands in the variable that was given, or the sentence, or the sentences."""
     first = call.words[0]
     if isinstance(first, Variable):
-        return bench.predict(first.value)
-    return bench.predict(list(call.words) if len(call.words) > 1 else first)
+        return first.value
+    return list(call.words) if len(call.words) > 1 else first
 
 
 def _texts(verb: str) -> Callable[[Call, Any, Mapping[str, Any]], Any]:
@@ -259,6 +268,7 @@ _RUNNERS: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
     "runs": _runs,
     "compare": _compare,
     "evaluate": _with_data("evaluate"),
+    "generate": _generate,
     "predict": _predict,
     "save": _texts("save"),
     "load": _texts("load"),

@@ -198,6 +198,13 @@ _ALL = (
         *_COLUMNS,
     ), "evaluate"),
     Verb("predict", "what the model says about a sentence", "text", 1, None, example='predict "A warm, funny film."'),
+    Verb("generate", "how a language model goes on, with its delta and without it", "text", 1, None, (
+        Option("max_new_tokens", "int", "at most, for each prompt"),
+        Option("temperature", "float", "0 takes the likeliest token; above, tokens are drawn"),
+        Option("top_p", "float", "draw from the likeliest tokens with this much probability together"),
+        Option("seed", "int", "of what is drawn"),
+        Option("delta", "text", "leave out this one alone; without it all are left out"),
+    ), 'generate "Once upon a time" --max-new-tokens 40'),
     Verb("save", "save a delta, and nothing else, to a folder", "folder delta", 1, 2, (
         Option("format", "text", "deltanb, or peft: a folder that PEFT loads, for the types that it has"),
         Option("force", "flag", "replace what is there, whatever it is"),

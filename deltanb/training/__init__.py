@@ -11,6 +11,7 @@ from deltanb.training._anatomy import Reader, anatomy
 from deltanb.training._display import Live, live_display
 from deltanb.training._evaluate import EvaluationResult, evaluate
 from deltanb.training._frozen import FrozenCache
+from deltanb.training._generate import GeneratedText, generate
 from deltanb.training._predict import PredictionResult, predict
 from deltanb.training._progress import Progress
 from deltanb.training._rates import RATES
@@ -22,6 +23,7 @@ __all__ = [
     "RATES",
     "EvaluationResult",
     "FrozenCache",
+    "GeneratedText",
     "Live",
     "PredictionResult",
     "Progress",
@@ -29,6 +31,7 @@ __all__ = [
     "TrainingResult",
     "anatomy",
     "evaluate",
+    "generate",
     "live_display",
     "predict",
     "prepared",

@@ -18,7 +18,7 @@ from deltanb.workbench._snapshot import trainable_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from deltanb.training import EvaluationResult, PredictionResult, TrainingResult
+    from deltanb.training import EvaluationResult, GeneratedText, PredictionResult, TrainingResult
     from deltanb.workbench._background import BackgroundRun
     from deltanb.workbench._step import Step
 
@@ -248,6 +248,13 @@ class Learn(Core):
         names = self.data_set.label_names if self.data_set is not None else None
         with self.locked("predict"):
             return predict(self.backbone_in_use, texts, label_names=names)
+
+    def generate(self, prompts: str | Sequence[str], **options: Any) -> GeneratedText:
+        """How a language model goes on, with its deltas and without; options as for `deltanb.training.generate`."""
+        from deltanb.training import generate
+
+        with self.locked("generate"):
+            return generate(self.backbone_in_use, prompts, **options)
 
 
 def _data_code(source: Any, variable: str, options: dict[str, Any]) -> str:
