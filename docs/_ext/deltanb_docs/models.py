@@ -9,7 +9,7 @@ from deltanb.backbones import backbone_names
 from deltanb.backbones._sizes import SIZES
 from deltanb.engine import DELTA_TYPES
 from deltanb_docs.costs import costs, skeleton
-from deltanb_docs.roles import role_table
+from deltanb_docs.roles import role_tables
 from deltanb_docs.targets import choices
 from deltanb_docs.writing import table
 
@@ -34,7 +34,7 @@ def write(folder: Folder, extra: Folder) -> None:
     for name in MODELS:
         backbone = skeleton(name)
         first = choices(backbone.model)[0]
-        explorer = Explorer(backbone, pattern=list(first.patterns), delta_type="lora", view="both")
+        explorer = Explorer(backbone, pattern=list(first.patterns), delta_type="lora", view="tree")
         explorer.save_html(extra.path / f"{name}.html")
         explorer.close()
         folder.put(f"{name}.md", model_page(name, backbone))
@@ -74,8 +74,8 @@ def model_page(name: str, backbone: Backbone) -> str:
         "## Try it",
         f"```{{live}} models/{name}\n:height: 860\n\nExplorer of {name}\n```",
         "## What the modules are called",
-        "A role is the same name in every family; both can be given as a pattern. `$` stands for the number of a layer.",
-        role_table(model),
+        "A role is the same name in every family; either column can be given as a pattern.",
+        role_tables(model),
         "## What each type of delta costs here",
         "At the modules where it sits by default, with its default options.",
         _costs(name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from deltanb.roles import roles_of
@@ -14,27 +15,42 @@ if TYPE_CHECKING:
 
     from deltanb.structure import ModuleNode
 
-__all__ = ["role_table"]
+__all__ = ["role_tables"]
+
+_HEAD = ("role", "module", "how many", "parameters", "type")
+_INSIDE = re.compile(r"(?P<stack>.*?block@)\.\d+\.(?P<rest>.+)")
+
+Rows = dict[tuple[str, str], list["ModuleNode"]]
 
 
-def role_table(model: nn.Module) -> str:
-    """Roles in model order: the role, the modules, their type, how many, and their parameters together."""
+def role_tables(model: nn.Module) -> str:
+    """A table for what is in each layer of a stack, and one for the rest: the role, the module, how many, their parameters."""
     tree = snapshot(model)
-    groups: dict[tuple[str, str], list[ModuleNode]] = {}
+    stacks: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
+    rest: Rows = defaultdict(list)
     for name, role in (roles_of(model) or {}).items():
-        if name in tree and tree[name].same_as is None:
-            groups.setdefault((_open(role), _open(name)), []).append(tree[name])
-    rows = [
-        [f"`{role}`", f"`{name}`", ", ".join(dict.fromkeys(node.type for node in nodes)), str(len(nodes)), f"{_parameters(nodes):,}"]
-        for (role, name), nodes in groups.items()
-    ]
-    return table(["role", "modules", "type", "how many", "parameters"], rows)
+        if name not in tree or tree[name].same_as is not None:
+            continue
+        inside = _INSIDE.fullmatch(role)
+        if inside:
+            stack, inner = _split(name)
+            stacks[stack][inside["rest"], inner].append(tree[name])
+        elif not role[-1].isdigit():
+            rest[role, name].append(tree[name])
+    parts = [f"In each layer of `{stack}`:\n\n{_table(rows)}" for stack, rows in stacks.items()]
+    return "\n\n".join([*parts, *([f"Around them:\n\n{_table(rest)}"] if rest else [])])
 
 
-def _open(name: str) -> str:
-    """The first number as ``$``: of a layer. Others (T5's parts of one) say what a module is."""
-    return re.sub(r"(?<=\.)\d+(?=\.|$)", "$", name, count=1)
+def _split(name: str) -> tuple[str, str]:
+    """The stack's name, and the name in a layer: before and after the first number."""
+    stack, inner = re.split(r"\.\d+\.", name, maxsplit=1)
+    return stack, inner
 
 
-def _parameters(nodes: list[ModuleNode]) -> int:
-    return sum(node.counts.total for node in nodes)
+def _table(rows: Rows) -> str:
+    return table(_HEAD, [_row(role, name, nodes) for (role, name), nodes in rows.items()])
+
+
+def _row(role: str, name: str, nodes: list[ModuleNode]) -> list[str]:
+    kinds = ", ".join(dict.fromkeys(node.type for node in nodes))
+    return [f"`{role}`", f"`{name}`", str(len(nodes)), f"{sum(node.counts.total for node in nodes):,}", kinds]

@@ -54,7 +54,7 @@ class Choice:
             f"delta = deltanb.LoraModel(model, modified_modules=[{words}])"
         )
         other = f"from peft import LoraConfig\n\nconfig = LoraConfig(target_modules={_python(peft)})"
-        return "\n\n".join([says, fence("text", magic), fence("python", python), fence("python", other)])
+        return "\n\n".join([says, fence("ipython3", magic), fence("python", python), fence("python", other)])
 
 
 def choices(model: nn.Module) -> list[Choice]:

@@ -99,7 +99,7 @@ def _example(entry: dict[str, Any]) -> str:
         f"delta = deltanb.{kind.__name__}(model{said[1]})\ndelta.freeze_module()\nprint(delta)"
     )
     line = f"%delta backbone bart-tiny --random\n%delta attach {entry['type']}{said[0]}\n%delta freeze --exclude deltas"
-    return f"{fence('text', line)}\n\n{fence('python', python)}"
+    return f"{fence('ipython3', line)}\n\n{fence('python', python)}"
 
 
 def _options(entry: dict[str, Any]) -> str:
