@@ -19,6 +19,7 @@ html_extra_path = ["_build/extra"]
 (HERE / html_extra_path[0]).mkdir(parents=True, exist_ok=True)
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
+html_js_files = ["live.js"]
 html_theme = "furo"
 html_title = "deltanb"
 html_copy_source = False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag
@@ -113,16 +116,30 @@ def test_the_landing_page_is_alive_without_a_kernel(built: Path, browser: Any, s
         assert not [address for address in page.outside if not address.startswith("file:")]
 
 
+@pytest.fixture
+def address(built: Path) -> Iterator[str]:
+    """The pages on a server."""
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(built))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @pytest.mark.browser
-def test_a_page_that_is_switched_to_dark_takes_what_it_embeds_along(built: Path, browser: Any) -> None:
+def test_a_page_that_is_switched_to_dark_takes_what_it_embeds_along(address: str, browser: Any) -> None:
     from tests.lab import browser_page
 
     with browser_page(browser) as page:
-        page.route("file:///**", lambda route: route.continue_())
         page.emulate_media(color_scheme="light")
-        page.goto((built / "index.html").as_uri())
-        inside = page.frame_locator("iframe").locator("body")
-        light = inside.evaluate("body => getComputedStyle(body).backgroundColor")
+        page.goto(f"{address}/index.html")
+        inside = page.frame_locator("iframe")
+        inside.locator(".dnb[data-dnb-theme=light]").wait_for()
         page.evaluate("document.body.dataset.theme = 'dark'")
-        page.wait_for_timeout(300)
-        assert inside.evaluate("body => getComputedStyle(body).backgroundColor") != light
+        inside.locator(".dnb[data-dnb-theme=dark]").wait_for()
+        assert inside.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(17, 20, 24)"
+        assert page.outside == []
