@@ -143,3 +143,15 @@ def test_a_page_that_is_switched_to_dark_takes_what_it_embeds_along(address: str
         inside.locator(".dnb[data-dnb-theme=dark]").wait_for()
         assert inside.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(17, 20, 24)"
         assert page.outside == []
+
+
+@pytest.mark.browser
+def test_the_drawings_are_what_the_explorer_draws(browser: Any) -> None:
+    from tests.lab import browser_page
+
+    sys.path.insert(0, str(ROOT / "tools"))
+    import drawings
+
+    with browser_page(browser, width=1800, height=1400) as page:
+        drawn = drawings.drawings(page)
+    assert drawn == {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "pictures" / "types").glob("*.html")}

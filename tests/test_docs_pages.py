@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import inspect
 import re
 import sys
@@ -120,3 +122,8 @@ def test_lines_in_tables_and_text_are_understood() -> None:
 @pytest.mark.parametrize("kind", DELTA_TYPES)
 def test_a_type_that_nobody_drew_would_be_missed(kind: str) -> None:
     assert (DOCS / "pictures" / "types" / f"{kind}.html").is_file()
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (DOCS / "_ext" / "deltanb_docs").glob("[a-z]*.py")))
+def test_examples_of_the_generator_run(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"deltanb_docs.{module}")).failed == 0
