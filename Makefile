@@ -13,7 +13,7 @@ ROOT_FLAG = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab demo test check widgets bench format wheel clean
+.PHONY: help lab demo test check docs widgets bench format wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,9 +44,16 @@ check:  ## the fast part: lint, format, types, fast tests
 	$(PYTEST) $(PARALLEL) -m "not slow and not notebook and not browser"
 
 test: check  ## every check: also slow tests, notebooks and the browser
-	@$(SETUP) --extras lab,test --chromium
+	@$(SETUP) --extras lab,test,docs --chromium
 	$(PYTEST) -n 2 -m "slow and not notebook and not browser"
 	$(PYTEST) -m "notebook or browser"
+
+docs: export HF_HUB_OFFLINE = 1
+docs: export OMP_NUM_THREADS = 1
+docs:  ## build the documentation into docs/_build/html; a warning is an error
+	@$(SETUP) --extras lab,docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 widgets:  ## bundle the widgets' scripts and styles from js/ into deltanb/widgets/static/
 	@$(SETUP) --extras lab,test --node
@@ -67,5 +74,5 @@ wheel:  ## build dist/deltanb-*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## remove what tools left behind; .venv stays
-	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/lessons docs/models docs/reference/python docs/reference/verbs docs/types
 	find deltanb tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

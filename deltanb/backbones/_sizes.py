@@ -139,6 +139,61 @@ _GEMMA_3: dict[str, Any] = {
     "sliding_window": 512,
     "dtype": "bfloat16",
 }
+_GEMMA_2: dict[str, Any] = {
+    "vocab_size": 256000,
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "dtype": "float32",
+}
+_LLAMA_2: dict[str, Any] = {"vocab_size": 32000, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "dtype": "float16"}
+_SMOLLM_2: dict[str, Any] = {
+    "vocab_size": 49152,
+    "max_position_embeddings": 8192,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e5},
+    "rms_norm_eps": 1e-5,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "tie_word_embeddings": True,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+_QWEN_2_5: dict[str, Any] = {
+    "vocab_size": 151936,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32768,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+    "tie_word_embeddings": True,
+    "dtype": "bfloat16",
+}
+_PHI_3: dict[str, Any] = {
+    "vocab_size": 32064,
+    "hidden_size": 3072,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "max_position_embeddings": 4096,
+    "rms_norm_eps": 1e-5,
+    "dtype": "bfloat16",
+}
+_BLOOM: dict[str, Any] = {"vocab_size": 250880, "hidden_size": 1024, "n_layer": 24, "n_head": 16, "dtype": "float16"}
+_FALCON: dict[str, Any] = {
+    "vocab_size": 65024,
+    "hidden_size": 4544,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 71,
+    "multi_query": True,
+    "parallel_attn": True,
+    "bias": False,
+    "dtype": "bfloat16",
+}
 _WHISPER: dict[str, Any] = {
     "d_model": 384,
     "encoder_layers": 4,
@@ -168,6 +223,7 @@ SIZES: dict[str, Size] = {
     "bert-large": Size("bert", "google-bert/bert-large-uncased", _bert(1024, 24, 16), ("bert-large-uncased",)),
     "roberta-base": Size("roberta", "FacebookAI/roberta-base", _roberta(768, 12, 12)),
     "roberta-large": Size("roberta", "FacebookAI/roberta-large", _roberta(1024, 24, 16)),
+    "xlm-roberta-base": Size("xlm-roberta", "FacebookAI/xlm-roberta-base", _roberta(768, 12, 12) | {"vocab_size": 250002}),
     "distilbert": Size(
         "distilbert", "distilbert/distilbert-base-uncased", {"vocab_size": 30522}, ("distilbert-base-uncased", "distilbert-base")
     ),
@@ -183,12 +239,19 @@ SIZES: dict[str, Size] = {
     "gpt2-medium": Size("gpt2", "openai-community/gpt2-medium", _gpt2(1024, 24, 16)),
     "opt-125m": Size("opt", "facebook/opt-125m", _opt(768, 12, 12)),
     "opt-1.3b": Size("opt", "facebook/opt-1.3b", _opt(2048, 24, 32)),
+    "bloom-560m": Size("bloom", "bigscience/bloom-560m", _BLOOM),
+    "falcon-7b": Size("falcon", "tiiuae/falcon-7b", _FALCON),
+    "phi-3-mini": Size("phi3", "microsoft/Phi-3-mini-4k-instruct", _PHI_3),
     "gpt-neox-20b": Size("gpt_neox", "EleutherAI/gpt-neox-20b", {**_encoder(6144, 44, 64), **_NEOX}),
+    "qwen2.5-0.5b": Size("qwen2", "Qwen/Qwen2.5-0.5B", _QWEN_2_5),
     "qwen3-0.6b": Size("qwen3", "Qwen/Qwen3-0.6B", _llama(1024, 3072, 28, 16, **_QWEN_3) | {"tie_word_embeddings": True}),
     "qwen3-8b": Size("qwen3", "Qwen/Qwen3-8B", _llama(4096, 12288, 36, 32, **_QWEN_3)),
+    "gemma-2-2b": Size("gemma2", "google/gemma-2-2b", _GEMMA_2),
     "gemma-3-1b": Size("gemma3_text", "google/gemma-3-1b-pt", _GEMMA_3),
     "mistral-7b": Size("mistral", "mistralai/Mistral-7B-v0.1", _llama(4096, 14336, 32, 32, **_MISTRAL)),
     "mixtral-8x7b": Size("mixtral", "mistralai/Mixtral-8x7B-v0.1", _llama(4096, 14336, 32, 32, **_MISTRAL)),
+    "smollm2-135m": Size("llama", "HuggingFaceTB/SmolLM2-135M", _llama(576, 1536, 30, 9, **_SMOLLM_2)),
+    "llama-2-7b": Size("llama", "meta-llama/Llama-2-7b-hf", _llama(4096, 11008, 32, 32, **_LLAMA_2) | {"num_key_value_heads": 32}),
     "llama-3.1-8b": Size("llama", "meta-llama/Llama-3.1-8B", _llama(4096, 14336, 32, 32, **_LLAMA_3_1)),
     "llama-3.1-70b": Size("llama", "meta-llama/Llama-3.1-70B", _llama(8192, 28672, 80, 64, **_LLAMA_3_1)),
     "llama-3.1-405b": Size("llama", "meta-llama/Llama-3.1-405B", _llama(16384, 53248, 126, 128, **_LLAMA_3_1)),
