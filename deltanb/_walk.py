@@ -14,6 +14,7 @@ __all__ = [
     "REGISTRY",
     "backbone_modules",
     "backbone_parameters",
+    "layer_stacks",
     "module_at",
     "module_names",
     "parameter_names",
@@ -108,3 +109,20 @@ def parameter_names(model: nn.Module) -> list[str]:
         for key, p in module._parameters.items()
         if p is not None
     ]
+
+
+def layer_stacks(backbone: nn.Module) -> dict[str, int]:
+    """Full names of the lists of layers and their lengths; a list inside a layer does not count.
+
+    Example:
+        >>> from torch import nn
+        >>> layer_stacks(nn.Sequential(nn.ModuleList([nn.ModuleList([nn.Linear(1, 1)])])))
+        {'0': 1}
+    """
+    from torch import nn
+
+    found: dict[str, int] = {}
+    for name, module in backbone_modules(backbone):
+        if isinstance(module, nn.ModuleList) and name and not any(name.startswith(f"{stack}.") for stack in found):
+            found[name] = len(module)
+    return found

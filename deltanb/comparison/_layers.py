@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from deltanb._errors import DeltaError
-from deltanb.structure import backbone_modules
+from deltanb._walk import layer_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def left_out(backbone: nn.Module, hosts: Sequence[str], layers: str, name: str) 
     """
     if not layers:
         return []
-    wanted, stacks = numbers(layers), _stacks(backbone)
+    wanted, stacks = numbers(layers), layer_stacks(backbone)
     most = max(stacks.values(), default=0)
     missing = sorted(number for number in wanted if number >= most)
     if missing:
@@ -76,14 +76,3 @@ def left_out(backbone: nn.Module, hosts: Sequence[str], layers: str, name: str) 
     others = [f"{stack}.{at}" for stack, count in stacks.items() for at in range(count) if at not in wanted]
     above = [host for host in hosts if host not in inside and not any(f"{stack}.".startswith(f"{host}.") for stack in stacks)]
     return [*others, *above]
-
-
-def _stacks(backbone: nn.Module) -> dict[str, int]:
-    """Full names of the lists of layers and their lengths; a list inside a layer does not count."""
-    from torch import nn
-
-    found: dict[str, int] = {}
-    for name, module in backbone_modules(backbone):
-        if isinstance(module, nn.ModuleList) and name and not any(name.startswith(f"{stack}.") for stack in found):
-            found[name] = len(module)
-    return found

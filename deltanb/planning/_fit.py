@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deltanb._walk import layer_stacks
 from deltanb.checkpoints import FileSize
 from deltanb.engine import PROCESS_BYTES, Outlook, Planned
 from deltanb.planning._cost import StepCost, own_operations
-from deltanb.planning._layers import Layers, stacks_of
+from deltanb.planning._layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ class Scales:
     def __init__(self, backbone: nn.Module, batch: int, length: int, limits: Limits) -> None:
         self.outlook = Outlook(backbone)
         self.files = FileSize(backbone)
-        self.stacks = stacks_of(backbone)
+        self.stacks = layer_stacks(backbone)
         self.batch, self.length, self.limits = batch, length, limits
         width = getattr(getattr(backbone, "config", None), "hidden_size", 0)
         self.cost = StepCost(self.outlook, width if isinstance(width, int) else 0, length)

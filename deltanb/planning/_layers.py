@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deltanb.structure import backbone_modules
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import nn
 
 __all__ = ["Layers"]
 
@@ -22,11 +18,12 @@ class Layers:
 
     Example:
         >>> from torch import nn
+        >>> from deltanb._walk import layer_stacks
         >>> model = nn.Module()
         >>> model.layers = nn.ModuleList(nn.Sequential(nn.Linear(2, 2)) for _ in range(3))
         >>> model.out = nn.Linear(2, 2)
         >>> hosts = [*(f"layers.{i}.0" for i in range(3)), "out"]
-        >>> layers = Layers(stacks_of(model), hosts)
+        >>> layers = Layers(layer_stacks(model), hosts)
         >>> layers.most, layers.exclude(2), layers.exclude(1), layers.exclude(3)
         (3, ['layers.0', 'out'], ['layers.0-1', 'out'], [])
     """
@@ -64,20 +61,3 @@ class Layers:
         if kept >= self.most:
             return f"all {self.most}" if len(self._stacks) == 1 else "all"
         return f"last {kept} of {self.most}"
-
-
-def stacks_of(backbone: nn.Module) -> dict[str, int]:
-    """Full names of the lists of layers and their lengths; a list inside a layer does not count.
-
-    Example:
-        >>> from torch import nn
-        >>> stacks_of(nn.Sequential(nn.ModuleList([nn.ModuleList([nn.Linear(1, 1)])])))
-        {'0': 1}
-    """
-    from torch import nn
-
-    found: dict[str, int] = {}
-    for name, module in backbone_modules(backbone):
-        if isinstance(module, nn.ModuleList) and name and not any(name.startswith(f"{stack}.") for stack in found):
-            found[name] = len(module)
-    return found
