@@ -74,6 +74,7 @@ def test_the_tables_of_roles_are_what_torch_counts(name: str) -> None:
             assert (len(here), numbers) == (int(count), int(parameters.replace(",", "")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", deltanb.engine.describe_types(), ids=lambda entry: str(entry["type"]))
 def test_every_type_has_a_page_with_its_maths_paper_drawing_and_options(entry: dict[str, Any]) -> None:
     text = types.type_page(entry, DOCS / "pictures" / "types")
