@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import deltanb
-from deltanb.engine import DELTA_TYPES, DeltaModel, match
+from deltanb.engine import DELTA_TYPES, CommonOptions, DeltaModel, match
 from deltanb.magics._parse import parse
 from deltanb.structure import module_names
 from tests.test_house import LAYERS
@@ -74,6 +74,7 @@ def test_the_tables_of_roles_are_what_torch_counts(name: str) -> None:
             assert (len(here), numbers) == (int(count), int(parameters.replace(",", "")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", deltanb.engine.describe_types(), ids=lambda entry: str(entry["type"]))
 def test_every_type_has_a_page_with_its_maths_paper_drawing_and_options(entry: dict[str, Any]) -> None:
     text = types.type_page(entry, DOCS / "pictures" / "types")
@@ -110,6 +111,8 @@ def test_calls_in_coming_from_are_possible(code: str) -> None:
         found = getattr(owner, call.func.id if isinstance(call.func, ast.Name) else call.func.attr)
         given = {str(keyword.arg): None for keyword in call.keywords}
         inspect.signature(found).bind(*([None] * (len(call.args) + (owner is DeltaModel))), **given)
+        if inspect.isclass(found):  # takes the common options as **common
+            assert set(given) <= {*inspect.signature(found).parameters, *CommonOptions.__annotations__}
 
 
 def test_lines_in_tables_and_text_are_understood() -> None:

@@ -55,8 +55,7 @@ def _directive(name: str) -> str:
     thing = getattr(deltanb, name)
     if not callable(thing):
         return f".. autodata:: deltanb.{name}\n   :no-value:\n\n   The version, as text: ``{thing}``."
-    home = f"{thing.__module__}.{thing.__name__}"
     if inspect.isclass(thing):
         members = "\n   :members:" + ("\n   :inherited-members:" if name == "Workbench" else "") if name in _MEMBERS else ""
-        return f".. autoclass:: {home}{members}"
-    return f".. autofunction:: {home}"
+        return f".. autoclass:: deltanb.{name}{members}"
+    return f".. autofunction:: deltanb.{name}"

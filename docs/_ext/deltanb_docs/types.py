@@ -95,10 +95,10 @@ def _example(entry: dict[str, Any]) -> str:
     first = next((option for option in entry["options"] if option["kind"] == "int"), None)
     said = (f" {first['name']}={first['default']}", f", {first['name']}={first['default']}") if first else ("", "")
     python = (
-        f'import deltanb\n\nmodel = deltanb.load_backbone("bart-tiny", random=True).model\n'
+        f'import deltanb\n\nmodel = deltanb.load_backbone("bert-tiny", random=True).model\n'
         f"delta = deltanb.{kind.__name__}(model{said[1]})\ndelta.freeze_module()\nprint(delta)"
     )
-    line = f"%delta backbone bart-tiny --random\n%delta attach {entry['type']}{said[0]}\n%delta freeze --exclude deltas"
+    line = f"%delta backbone bert-tiny --random\n%delta attach {entry['type']}{said[0]}\n%delta freeze --exclude deltas"
     return f"{fence('ipython3', line)}\n\n{fence('python', python)}"
 
 
