@@ -165,6 +165,7 @@ def test_a_notebook_ends_with_the_report_in_the_live_area(bench: Any, monkeypatc
 
     shown: list[str] = []
     monkeypatch.setattr(_display, "in_notebook", lambda: True)
+    monkeypatch.setattr(_display, "_INTERVAL", 0.0)  # however quick the machine is
     monkeypatch.setattr(_display.OutputArea, "_show", lambda _, bundle: shown.append(bundle["text/html"]))
     report = compared(bench, f"lora head --on films {SMALL}")
     assert "about to start" in shown[0]

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["Recipe", "double_quoted", "script_of"]
 
 _WIDTH = 88  # ruff's own, and black's
+_LONGEST = 140  # of a line of an argument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +218,16 @@ def _arguments(recipe: Recipe) -> list[str]:
         ("--bf16", f"action=argparse.BooleanOptionalAction, default={recipe.bf16}", "compute in bfloat16 where that is safe"),
         ("--resume", 'action="store_true"', "go on from the last whole checkpoint"),
     ]
-    return [f'    parser.add_argument("{name}", {kind}, help="{said}")' for name, kind, said in rows]
+    return [_argument(*row) for row in rows]
+
+
+def _argument(name: str, kind: str, said: str) -> str:
+    """One argument: in a line, or, where a long path stands in it, each part in its own."""
+    parts = [f'"{name}"', kind, f'help="{said}"']
+    line = f"    parser.add_argument({', '.join(parts)})"
+    if len(line) <= _LONGEST:
+        return line
+    return "\n".join(["    parser.add_argument(", *(f"        {part}," for part in parts), "    )"])
 
 
 def _imported(home: str, names: tuple[str, ...]) -> str:

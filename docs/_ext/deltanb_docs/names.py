@@ -19,13 +19,13 @@ GROUPS: tuple[tuple[str, str, list[str]], ...] = (
     (
         "models",
         "Models and structure",
-        ["load_backbone", "Backbone", "snapshot", "ModuleTree", "Visualization", "match", "MatchResult", "plan"],
+        ["load_backbone", "Backbone", "snapshot", "ModuleTree", "Visualization", "match", "MatchResult", "plan", "plans"],
     ),
     ("deltas", "Deltas", ["DeltaModel", "BaseDeltaConfig", "AutoDeltaModel", "AutoDeltaConfig", "deltas", "add", "interpolate"]),
     ("types", "Delta types", _TYPES),
     ("freezing", "Freezing and switching", ["freeze", "unfreeze", "dead_parameters", "use", "without_deltas"]),
-    ("training", "Training", ["train", "evaluate", "predict", "anatomy"]),
-    ("files", "Files and the hub", ["save", "load", "push", "pull"]),
+    ("training", "Training", ["train", "evaluate", "predict", "generate", "anatomy", "compare"]),
+    ("files", "Files and the hub", ["save", "load", "push", "pull", "DeltaPool"]),
     (
         "notebook",
         "In a notebook",
