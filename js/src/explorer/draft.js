@@ -129,7 +129,8 @@ export function memoryOf(structure, draft, added, shape) {
   const also = stay(structure, draft.freeze);
   if (!also) return null;
   const names = trained ? draft.hosts.map((at) => structure.names[at]) : [];
-  const planned = { type: draft.type, names, parameters: trained ? added : 0, also: also.map((at) => structure.names[at]) };
+  const rows = draft.type === "soft_prompt" ? (draft.all.soft_token_num ?? 0) : 0;
+  const planned = { type: draft.type, names, parameters: trained ? added : 0, rows, also: also.map((at) => structure.names[at]) };
   const found = trainingMemory(structure, { ...shape, planned });
   const parts = [
     `weights ${size(found.weights)}`,
