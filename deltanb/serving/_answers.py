@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanb._quiet import quiet
-from deltanb.reports import Report
-from deltanb.reports._html import bar, table, tag
-from deltanb.reports._text import columns
 from deltanb.training._encoding import collator, encode
 from deltanb.training._forward import device_of, scores
 from deltanb.training._labels import label_names_of
-from deltanb.training._predict import checked_texts
+from deltanb.training._predict import PredictionResult, checked_texts
 from deltanb.training._subject import check_classifier, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
     from deltanb.serving._pool import DeltaPool
 
-__all__ = ["Answers", "answers"]
-
-_SHOWN = 20  # rows that are drawn
-_LONGEST = 100  # characters of a text that are drawn
+__all__ = ["answers"]
 
 
-@dataclass(eq=False, repr=False)
-class Answers(Report):
-    """What deltas say about texts.
-
-    Attributes:
-        df: a DataFrame, a row a text: ``text``, ``delta`` (None: the plain backbone), ``label``, ``probability`` of that label.
-        probabilities: for each text, the probability of every class.
-        label_names: the classes.
-    """
-
-    df: pd.DataFrame
-    probabilities: list[list[float]]
-    label_names: list[str]
-
-    def text(self) -> str:
-        """A line a text."""
-        rows = [[delta, label, f"{probability:.3f}", shown] for shown, delta, label, probability in self._rows()]
-        return "\n".join([*columns([["delta", "label", "probability", "text"], *rows], [False, False, True, False]), *self._more()])
-
-    def html(self) -> str:
-        """A table with a bar for each probability."""
-        body = [
-            [shown, delta, label, tag("span", bar([("trainable", probability)]), f" {probability:.3f}")]
-            for shown, delta, label, probability in self._rows()
-        ]
-        return tag("div", table(["text", "delta", "label", "probability"], body, [False] * 4), *self._more())
-
-    def _rows(self) -> list[tuple[str, str, str, float]]:
-        top = self.df.head(_SHOWN)
-        texts = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in top["text"]]
-        deltas = [delta or "(none)" for delta in top["delta"]]
-        return list(zip(texts, deltas, top["label"], top["probability"], strict=True))
-
-    def _more(self) -> list[str]:
-        return [f"… and {len(self.df) - _SHOWN:,} more in .df"] if len(self.df) > _SHOWN else []
-
-
-def answers(pool: DeltaPool, texts: Any, deltas: Any, *, label_names: Sequence[str] | None, max_length: int, batch_size: int) -> Answers:
+def answers(
+    pool: DeltaPool, texts: Any, deltas: Any, *, label_names: Sequence[str] | None, max_length: int, batch_size: int
+) -> PredictionResult:
     """See `deltanb.DeltaPool.predict`."""
     import pandas as pd
     import torch
@@ -85,4 +41,4 @@ def answers(pool: DeltaPool, texts: Any, deltas: Any, *, label_names: Sequence[s
     labels = label_names_of(subject.bare, probabilities.shape[-1], label_names)
     highest, guesses = probabilities.max(-1)
     columns_ = {"text": found, "delta": pd.Series(names, dtype=object), "label": [labels[at] for at in guesses.tolist()]}
-    return Answers(pd.DataFrame({**columns_, "probability": highest.tolist()}), probabilities.tolist(), labels)
+    return PredictionResult(pd.DataFrame({**columns_, "probability": highest.tolist()}), probabilities.tolist(), labels)

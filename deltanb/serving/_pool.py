@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from deltanb.serving._answers import Answers
     from deltanb.serving._lean import Lean
     from deltanb.serving._parts import Step
+    from deltanb.training import PredictionResult
 
 __all__ = ["DeltaPool"]
 
@@ -233,7 +233,7 @@ class DeltaPool:
         label_names: Sequence[str] | None = None,
         max_length: int = 128,
         batch_size: int = 64,
-    ) -> Answers:
+    ) -> PredictionResult:
         """Classify texts, each with its delta.
 
         Args:

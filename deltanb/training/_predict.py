@@ -31,7 +31,8 @@ class PredictionResult(Report):
     """What a model makes of some texts.
 
     Attributes:
-        df: a DataFrame, a row a text: ``text``, ``label``, ``probability`` of that label.
+        df: a DataFrame, a row a text: ``text``, ``label``, ``probability`` of that label; where texts were put to different deltas
+            (`deltanb.DeltaPool`) also ``delta``, None for the plain backbone.
         probabilities: for each text, the probability of every class.
         label_names: the classes.
     """
@@ -42,21 +43,28 @@ class PredictionResult(Report):
 
     def text(self) -> str:
         """A line a text."""
-        rows = [[label, f"{probability:.3f}", shown] for shown, label, probability in self._rows()]
-        return "\n".join([*columns([["label", "probability", "text"], *rows], [False, True, False]), *self._more()])
+        rows = [[*delta, label, f"{probability:.3f}", shown] for shown, delta, label, probability in self._rows()]
+        header = [*self._extra, "label", "probability", "text"]
+        return "\n".join([*columns([header, *rows], [*[False for _ in self._extra], False, True, False]), *self._more()])
 
     def html(self) -> str:
         """A table with a bar for each probability."""
         body = [
-            [shown, label, tag("span", bar([("trainable", probability)]), f" {probability:.3f}")]
-            for shown, label, probability in self._rows()
+            [shown, *delta, label, tag("span", bar([("trainable", probability)]), f" {probability:.3f}")]
+            for shown, delta, label, probability in self._rows()
         ]
-        return tag("div", table(["text", "label", "probability"], body, [False, False, False]), *self._more())
+        header = ["text", *self._extra, "label", "probability"]
+        return tag("div", table(header, body, [False] * len(header)), *self._more())
 
-    def _rows(self) -> list[tuple[str, str, float]]:
+    @property
+    def _extra(self) -> list[str]:
+        return ["delta"] if "delta" in self.df else []
+
+    def _rows(self) -> list[tuple[str, list[str], str, float]]:
         top = self.df.head(_SHOWN)
         texts = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in top["text"]]
-        return list(zip(texts, top["label"], top["probability"], strict=True))
+        deltas = [[delta or "(none)"] for delta in top["delta"]] if self._extra else [[] for _ in texts]
+        return list(zip(texts, deltas, top["label"], top["probability"], strict=True))
 
     def _more(self) -> list[str]:
         return [f"… and {len(self.df) - _SHOWN:,} more in .df"] if len(self.df) > _SHOWN else []
