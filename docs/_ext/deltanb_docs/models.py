@@ -21,6 +21,8 @@ __all__ = ["MODELS", "model_page", "write"]
 
 # Known by name, but no page of their own: made up for teaching, or another size of a model that has one.
 _WITHOUT = {
+    "gpt2-tiny",
+    "smollm2",
     *("bart-tiny", "bart-large", "bert-tiny", "bert-large", "roberta-large", "t5-small"),
     *("gpt2-medium", "opt-1.3b", "qwen3-0.6b", "llama-3.1-70b"),
 }
