@@ -64,8 +64,12 @@ def test_the_stop_button_ends_training_while_cells_run(page: Any) -> None:
 
 
 def test_the_plain_result_is_an_output_of_the_cell_that_started_it(page: Any) -> None:
-    _, training, free, _ = lab.outputs(page)
-    widget, plain = training
+    for _ in range(100):  # the cell's output follows the widget
+        _, training, free, _ = lab.outputs(page)
+        widget, plain = training
+        if "Stopped after" in "".join(plain["data"]["text/plain"]):
+            break
+        page.wait_for_timeout(100)
     assert "application/vnd.jupyter.widget-view+json" in widget["data"]
     assert "Stopped after" in "".join(plain["data"]["text/plain"])
     assert "<details>" in "".join(plain["data"]["text/html"])
