@@ -114,7 +114,6 @@ class Schedule:
         relay = Relay(live, progress, known)
         live.start(progress)  # type: ignore[arg-type]
         for at, job in enumerate(self._open):
-            shield.check()
             relay.begin(job.candidate.name, job.seed, kept + at + 1, [other.candidate.name for other in self._open[at + 1 :]])
             if not self._one(job, laboratory, relay):
                 self.report.interrupted = True
