@@ -114,7 +114,8 @@ def test_by_keyboard_in_a_browser(theme: str, bench: Workbench, playwright: Any)
         assert widget.measure == "moved"
         here.get_by_label("Order").select_option("size")
         values = here.locator(".dnb-line:not(.dnb-line-group) .dnb-number").all_inner_texts()[:2]
-        assert [float(value.split()[0]) for value in values] == sorted((float(value.split()[0]) for value in values), reverse=True)
+        sizes = [float(value.split()[0].replace(",", "")) for value in values]
+        assert sizes == sorted(sizes, reverse=True)
         here.get_by_label("Sentence").fill("dull <i>film</i>")
         here.keyboard.press("Enter")
         wait_for(here, "document.querySelector('.dnb-answer-typed')")
